@@ -1,0 +1,125 @@
+"""Data augmentation (Sec. 3.1): shift, rotation, smooth elastic deformation, grey values; image and labels in one warp.
+
+What the paper leaves open, and what is done here:
+
+* The coarse 3x3 grid of displacement vectors spans the input tile, its outer points on the tile's corners and edges.
+* Bicubic interpolation of the vectors is cubic convolution (the library's, a = -0.75), constant beyond the grid.
+* Rotation: any angle, uniformly. Shift: the tile's centre is any pixel of the image, uniformly.
+* Grey values: contrast is scaled about the tile's mean by a factor from [1 - g, 1 + g], brightness shifted by up to g
+  standard deviations of the image.
+* Flips are not in the paper; ``flip`` adds them, and is off by default.
+* What lies beyond the image is its mirror image (Fig. 2), without repeating the edge pixel.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reprolib.model import HALO, output_side
+
+GRID = 3  # displacement vectors along each side of the tile (Sec. 3.1)
+
+
+def displacement(tile: int, std: float = 10.0, generator: torch.Generator | None = None) -> Tensor:
+    """Smooth random displacement field of a tile (Sec. 3.1).
+
+    Args:
+        tile: side of the field in px.
+        std: standard deviation of each component of the grid's vectors, in px (paper: 10).
+        generator: source of the randomness; the same state gives the same field.
+
+    Returns:
+        (2, tile, tile) float32, the displacement (dy, dx) of each pixel in px.
+
+    Raises:
+        ValueError: if tile < 2 or std < 0.
+    """
+    if tile < 2 or not (math.isfinite(std) and std >= 0):
+        raise ValueError(f"a displacement field needs a tile of at least 2 px and std >= 0, not {tile} and {std}")
+    grid = std * torch.randn(1, 2, GRID, GRID, generator=generator)
+    return F.interpolate(grid, size=(tile, tile), mode="bicubic", align_corners=True)[0]
+
+
+def augment(
+    image: Tensor,
+    labels: Tensor,
+    tile: int,
+    generator: torch.Generator,
+    elastic: float = 10.0,
+    rotate: bool = True,
+    grey: float = 0.1,
+    flip: bool = False,
+    halo: int = HALO,
+) -> tuple[Tensor, Tensor]:
+    """One random training sample: an input tile and the labels of its output tile, warped alike (Sec. 3.1).
+
+    Args:
+        image: (H, W) float32 grey values, as ``normalise`` gives them.
+        labels: (L, H, W) float32 label planes (class, weight ...), sampled at the nearest pixel: no value is mixed.
+        tile: side of the input tile in px, 16 k + 60 (if there is a halo).
+        generator: source of the randomness; the same state gives the same sample.
+        elastic: standard deviation of the 3x3 grid's displacement vectors in px; 0 switches the deformation off.
+        rotate: turn by a random angle.
+        grey: strength g of the grey-value variation, in [0, 1); 0 switches it off.
+        flip: mirror half of the samples (not in the paper).
+        halo: px by which the labels' tile is smaller than the input tile on each side (184 / 2; 0 for padding "same").
+
+    Returns:
+        input tile (tile, tile) and label planes (L, tile - 2 halo, tile - 2 halo), float32.
+
+    Raises:
+        ValueError: on wrong shapes, an impossible tile, or numbers out of range.
+    """
+    if image.ndim != 2 or labels.ndim != 3 or labels.shape[1:] != image.shape or min(image.shape) < 2:
+        raise ValueError(f"image (H, W) and labels (L, H, W) do not fit: {tuple(image.shape)}, {tuple(labels.shape)}")
+    if not 0 <= grey < 1:
+        raise ValueError(f"grey must be in [0, 1), not {grey}")
+    if halo:
+        output_side(tile)
+    height, width = image.shape
+    uniform = torch.rand(6, generator=generator).tolist()
+    angle = 2 * math.pi * uniform[0] if rotate else 0.0
+    mirror = -1.0 if flip and uniform[3] < 0.5 else 1.0
+
+    along = torch.arange(tile, dtype=torch.float32) - (tile - 1) / 2
+    y, x = torch.meshgrid(along, mirror * along, indexing="ij")
+    rows = math.cos(angle) * y - math.sin(angle) * x + uniform[1] * (height - 1)
+    columns = math.sin(angle) * y + math.cos(angle) * x + uniform[2] * (width - 1)
+    if elastic > 0:
+        dy, dx = displacement(tile, elastic, generator)
+        rows, columns = rows + dy, columns + dx
+
+    # grid_sample wants (x, y) in [-1, 1], pixel centres on the ends; "reflection" is then the mirror without edge pixel.
+    where = torch.stack([2 * columns / (width - 1) - 1, 2 * rows / (height - 1) - 1], dim=-1)[None]
+    options = {"padding_mode": "reflection", "align_corners": True}
+    sampled = F.grid_sample(image[None, None], where, mode="bilinear", **options)[0, 0]
+    inner = where[:, halo : tile - halo, halo : tile - halo]
+    targets = F.grid_sample(labels[None], inner, mode="nearest", **options)[0]
+    if grey:
+        contrast, brightness = 1 + grey * (2 * uniform[4] - 1), grey * (2 * uniform[5] - 1)
+        sampled = (sampled - sampled.mean()) * contrast + sampled.mean() + brightness
+    return sampled, targets
+
+
+def normalise(image: np.ndarray) -> Tensor:
+    """(H, W) grey values of any scale -> float32 of mean 0 and standard deviation 1, each image by itself.
+
+    The initialisation of Sec. 3 wants feature maps of unit variance, and the input is the first of them.
+
+    Raises:
+        ValueError: if the image is not 2-D, holds NaN or infinity, or is constant.
+    """
+    if image.ndim != 2 or image.dtype.kind not in "buif":
+        raise ValueError(f"an image must be an (H, W) array of grey values, not {image.dtype} {image.shape}")
+    values = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
+    if not bool(torch.isfinite(values).all()):
+        raise ValueError("the image holds NaN or infinite values: all grey values must be finite")
+    spread = values.std(correction=0)
+    if not spread > 0:
+        raise ValueError("the image is constant: there is nothing to segment")
+    return (values - values.mean()) / spread

@@ -1,0 +1,165 @@
+"""One experiment, described by how it departs from the paper: ``Experiment()`` is the paper's own setting."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from dataclasses import dataclass, fields
+
+from reprolib.data import Dataset
+from reprolib.model import INITIALISATIONS, PADDINGS, STRIDE, VARIANTS, output_side
+
+OPTIMISERS = ("sgd", "adam")
+SCHEDULES = ("constant", "cosine")
+WEIGHTS = ("none", "balanced", "full")
+SPLITS = ("fold", "inner")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that decides a training's outcome, except the machine. Immutable, hashable, validated.
+
+    The defaults are the paper's, or where the paper is silent, ours; they never change, because ``key`` leaves them
+    out: so a field added later leaves the keys of earlier records as they are.
+
+    Raises:
+        ValueError: for a value of the wrong type or out of range; one sentence with what is allowed.
+    """
+
+    # data
+    data: str = "isbi2012"  # name of the data set
+    fold: int = 5  # 1, 2, ...: the fold held out
+    split: str = "fold"  # "fold": train on all other folds; "inner": also hold out, and score on, the fold before it
+    images: int = 0  # use only the first n training images; 0 = all
+    # network
+    variant: str = "paper"
+    width: int = 64  # channels of the first level
+    dropout: float = 0.5
+    skips: bool = True
+    padding: str = "valid"
+    initialisation: str = "paper"
+    # energy
+    weights: str = "full"  # "none": w = 1; "balanced": w_c only; "full": Eq. 2
+    w0: float = 10.0
+    sigma: float = 5.0  # px
+    # augmentation
+    elastic: float = 10.0  # px, standard deviation of the grid's displacement vectors
+    rotate: bool = True
+    grey: float = 0.1
+    flip: bool = False
+    # optimisation
+    optimiser: str = "sgd"
+    momentum: float = 0.99  # of SGD
+    learning_rate: float = 1e-3  # of the mean over pixels
+    schedule: str = "constant"  # "cosine" falls to 0 along half a cosine
+    steps: int = 3000
+    tile: int = 572  # px, side of the input tile
+    seed: int = 0
+
+    def __post_init__(self):
+        for field in fields(self):
+            value, wanted = getattr(self, field.name), type(field.default)
+            if wanted is float and type(value) is int:
+                object.__setattr__(self, field.name, float(value))
+            elif type(value) is not wanted:
+                raise ValueError(f"{field.name} must be {wanted.__name__}, not {type(value).__name__} {value!r}")
+        for name, allowed in (
+            ("split", SPLITS),
+            ("variant", VARIANTS),
+            ("padding", PADDINGS),
+            ("initialisation", INITIALISATIONS),
+            ("weights", WEIGHTS),
+            ("optimiser", OPTIMISERS),
+            ("schedule", SCHEDULES),
+        ):
+            choose(name, getattr(self, name), allowed)
+        for name, low, high in (
+            ("fold", 1, None),
+            ("images", 0, None),
+            ("width", 1, 1024),
+            ("dropout", 0, 0.99),
+            ("w0", 0, 1e6),
+            ("sigma", 0.1, 1e3),
+            ("elastic", 0, 1e3),
+            ("grey", 0, 0.99),
+            ("momentum", 0, 0.9999),
+            ("learning_rate", 1e-9, 10),
+            ("steps", 1, None),
+            ("seed", 0, 2**31 - 1),
+        ):
+            value = getattr(self, name)
+            if not (value >= low and (high is None or value <= high)):
+                raise ValueError(f"{name} must be {low} or more{f', at most {high}' if high else ''}, not {value}")
+        if self.padding == "valid":
+            output_side(self.tile)
+        elif self.tile < STRIDE or self.tile % STRIDE:
+            raise ValueError(f"with padding 'same' a tile must be a multiple of {STRIDE} px, not {self.tile}")
+
+    def departures(self) -> dict:
+        """The fields that differ from the defaults, in the order of their declaration."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+
+    @property
+    def key(self) -> str:
+        """SHA-256 (16 hexadecimal digits) of the departures: the name under which the run is recorded."""
+        text = json.dumps(self.departures(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def replace(self, **changes) -> Experiment:
+        """A copy with other values; unknown names are refused with the nearest known one."""
+        check_names(changes)
+        return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Experiment:
+        """The experiment of a record; unknown names are refused."""
+        check_names(values)
+        return cls(**values)
+
+    def to_dict(self) -> dict:
+        """All fields, for a record."""
+        return dataclasses.asdict(self)
+
+
+def held_out_indices(experiment: Experiment, dataset: Dataset) -> tuple[int, ...]:
+    """The images that the experiment is scored on: its fold, or for an inner split the fold before it.
+
+    Raises:
+        ValueError: if the data set has no such fold.
+    """
+    count = len(dataset.folds)
+    if not 1 <= experiment.fold <= count:
+        raise ValueError(f"{dataset.name} has no fold {experiment.fold}: choose 1 to {count}")
+    if experiment.split == "inner" and count < 3:
+        raise ValueError(f"{dataset.name} has {count} folds: an inner split needs three or more")
+    return dataset.folds[(experiment.fold - (2 if experiment.split == "inner" else 1)) % count]
+
+
+def training_indices(experiment: Experiment, dataset: Dataset) -> tuple[int, ...]:
+    """The images that the experiment is trained on; an inner split never sees the fold either.
+
+    Raises:
+        ValueError: if the data set has no such fold, or not as many training images as asked for.
+    """
+    out = set(held_out_indices(experiment, dataset)) | set(dataset.folds[experiment.fold - 1])
+    left = tuple(index for index in range(len(dataset.images)) if index not in out)
+    if experiment.images > len(left):
+        raise ValueError(f"fold {experiment.fold} of {dataset.name} has {len(left)} training images, not {experiment.images}")
+    return left[: experiment.images] if experiment.images else left
+
+
+def check_names(values: dict) -> None:
+    """Raise ValueError on a name that is no field of Experiment, with the nearest one."""
+    for name in values:
+        choose("experiment field", name, [f.name for f in fields(Experiment)])
+
+
+def choose(what: str, value: str, allowed) -> str:
+    """Return ``value`` if it is among ``allowed``, else raise ValueError with all of them and the nearest."""
+    if value not in allowed:
+        near = difflib.get_close_matches(str(value), list(allowed), n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{what} {value!r} is unknown: choose one of {', '.join(allowed)}{hint}")
+    return value

@@ -1,0 +1,198 @@
+"""Run records: what was run, on what, with which outcome; and the weights that the scores belong to.
+
+A record is a JSON file named after its experiment. Its weights are safetensors in half precision beside it. Records
+that the book publishes lie in ``runs/`` of the project; runs made on this machine go to the cache folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pooch
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from reprolib.experiment import Experiment
+
+PROJECT = Path(__file__).resolve().parent.parent
+PUBLISHED = PROJECT / "runs"
+FORMAT = 1  # of the record; raised when a field changes its meaning
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "safetensors")
+
+
+def cache_folder() -> Path:
+    """Where this machine's own runs, checkpoints and downloads lie: REPROLIB_CACHE, else the user's cache folder."""
+    return Path(os.environ.get("REPROLIB_CACHE") or pooch.os_cache("reprolib"))
+
+
+def record_name(experiment: Experiment) -> str:
+    """File name (without ending) of an experiment's record: data, fold and key."""
+    return f"{experiment.data}-{experiment.split}{experiment.fold}-{experiment.key}"
+
+
+def find(experiment: Experiment, folders: tuple[Path, ...] | None = None) -> dict | None:
+    """The record of exactly this experiment: the published one, else one made on this machine, else None."""
+    for folder in folders or (PUBLISHED, cache_folder() / "runs"):
+        path = folder / f"{record_name(experiment)}.json"
+        if path.exists():
+            return read(path)
+    return None
+
+
+def read(path: Path) -> dict:
+    """Read and check a record; it then knows its place: ``record["path"]``.
+
+    Raises:
+        ValueError: if the file is no record of this format, or its experiment does not have the key it claims.
+    """
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no run record: it is not valid JSON ({error}); restore it or train again") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise ValueError(f"{path} is no run record of format {FORMAT}; restore it or train again")
+    experiment = Experiment.from_dict(record["experiment"])
+    if experiment.key != record["key"]:
+        raise ValueError(f"{path} was changed: its experiment has the key {experiment.key}, not {record['key']}")
+    return record | {"path": Path(path)}
+
+
+def write(record: dict, folder: Path) -> Path:
+    """Write a record as JSON under its experiment's name; whole or not at all. Returns its path."""
+    path = folder / f"{record_name(Experiment.from_dict(record['experiment']))}.json"
+    body = {key: value for key, value in record.items() if key != "path"}
+    text = json.dumps(body, indent=1, allow_nan=False)
+    with replacing(path) as aside:
+        aside.write_text(compact_numbers(text) + "\n", encoding="utf-8")
+    return path
+
+
+def compact_numbers(text: str) -> str:
+    """Put lists that hold only numbers on one line, so that a loss history of thousands reads as one."""
+    lines, run = [], None
+    for line in text.split("\n"):
+        bare = line.strip()
+        if run is not None:
+            run.append(bare)
+            if bare.startswith("]"):
+                lines.append("".join(part + (" " if part.endswith(",") else "") for part in run).rstrip())
+                run = None
+            elif not bare.rstrip(",").lstrip("-").replace(".", "").replace("e-", "").replace("e+", "").isdigit():
+                lines.append(run_indent + run[0])
+                lines.extend(" " * (len(run_indent) + 1) + part for part in run[1:])
+                run = None
+        elif bare.endswith("["):
+            run_indent = ""
+            run = [line]
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside ``path`` to write to; renamed to ``path`` when all is written, removed when anything fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield aside
+        os.replace(aside, path)
+    except OSError as error:
+        raise OSError(error.errno, f"{path} could not be written ({error.strerror}); nothing was changed") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def save_weights(model: nn.Module, path: Path) -> str:
+    """Write the weights as float16 safetensors; returns the SHA-256 of the file.
+
+    Raises:
+        ValueError: if a weight is not finite, or too large for half precision.
+    """
+    tensors = {name: value.detach().cpu().half().contiguous() for name, value in model.state_dict().items()}
+    for name, value in tensors.items():
+        if not bool(torch.isfinite(value).all()):
+            raise ValueError(f"the weights {name} hold values that half precision cannot: the training diverged")
+    with replacing(path) as aside:
+        save_file(tensors, aside)
+    return file_hash(path)
+
+
+def load_weights(model: nn.Module, path: Path, sha256: str | None = None) -> nn.Module:
+    """Load half-precision safetensors into ``model`` (which keeps its dtype) and return it, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if its hash is not ``sha256``, or it is damaged, or belongs to another network.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"the weights {path} are not there: train the experiment again, or restore the file")
+    if sha256 is not None and (found := file_hash(path)) != sha256:
+        raise ValueError(f"the weights {path} were changed: SHA-256 {found[:12]}..., the record says {sha256[:12]}...")
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"the weights {path} are damaged or no safetensors file ({error})") from None
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    if wanted != {name: tuple(value.shape) for name, value in tensors.items()}:
+        raise ValueError(f"the weights {path} belong to another network: names or shapes differ from this one's")
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def weights_path(record: dict) -> Path:
+    """Where the weights of a record that was read from a file lie, if they were kept."""
+    return record["path"].with_suffix(".safetensors")
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def environment(device: torch.device, number_format: str) -> dict:
+    """What a run's bits depend on besides its experiment: code, libraries, processor, threads, number format."""
+    return {
+        "code": code_version(),
+        "python": platform.python_version(),
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "processor": processor_name(device),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+        "number_format": number_format,
+    }
+
+
+def code_version() -> str:
+    """The commit of the project, with "+" if files of the module were changed since; the version outside a checkout."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(PROJECT), *words], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", "reprolib")
+        return git("rev-parse", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return metadata.version("reprolib")
+
+
+def processor_name(device: torch.device) -> str:
+    """The name of the processor that does the arithmetic."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    capabilities: Callable[[], dict] | None = getattr(torch.cpu, "get_capabilities", None)
+    name = capabilities().get("cpu_name") if capabilities else None
+    return name or platform.processor() or platform.machine()

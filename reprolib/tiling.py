@@ -1,0 +1,130 @@
+"""The overlap-tile strategy (Sec. 2, Fig. 2): segment an image of any size, tile by tile.
+
+Each output tile is computed from an input tile larger by 92 px on every side; what that reads beyond the image is the
+image mirrored, without repeating the edge pixel (as in the release).
+
+Four 2x2 max-pools make the network commute only with shifts by multiples of 16 px, and a valid output side is 4 more
+than a multiple of 16. So stepping by the whole output tile, as Fig. 2 draws it, shifts the pooling phase from tile to
+tile: seamless to the eye, but not the network's answer for the image in one piece. ``lattice=True`` steps by the next
+smaller multiple of 16 (tiles overlap by 4 px) and gives that answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reprolib.augment import normalise
+from reprolib.model import HALO, STRIDE, output_side
+
+SEVEN_ROTATIONS = tuple(360.0 * k / 7 for k in range(7))  # degrees; the paper gives the number, not the angles
+
+
+def predict(
+    model: nn.Module,
+    image: np.ndarray,
+    tile: int = 572,
+    lattice: bool = True,
+    rotations: Sequence[float] = (0.0,),
+) -> np.ndarray:
+    """Class probabilities of an image of any size (Fig. 2), averaged over rotated versions of it (Table 1).
+
+    Args:
+        model: a UNet (valid or same padding), or any module (B, 1, h, w) -> logits (B, K, h - 184, w - 184).
+        image: (H, W) grey values, integer or float; it is normalised here as in training.
+        tile: side of the input tile in px (16 k + 60; for padding "same" a multiple of 16, without any context).
+        lattice: put the tiles' origins on a 16 px lattice (see the head of this file).
+        rotations: angles in degrees, anticlockwise; multiples of 90 turn pixels exactly, others interpolate linearly.
+
+    Returns:
+        (K, H, W) float32 probabilities (float64 for a float64 model), summing to 1 over the classes.
+
+    Raises:
+        ValueError: if the image is not a finite, varying (H, W) array, the tile does not fit, or no angle is given.
+    """
+    if len(rotations) == 0 or not all(math.isfinite(angle) for angle in rotations):
+        raise ValueError("rotations must hold at least one finite angle in degrees")
+    parameter = next(model.parameters(), torch.empty(0))
+    values = normalise(image).to(parameter.dtype)
+    total = sum(_predict_rotated(model, values, tile, lattice, angle, parameter.device) for angle in rotations)
+    return (total / len(rotations)).numpy()
+
+
+def _predict_rotated(model, values: Tensor, tile: int, lattice: bool, angle: float, device) -> Tensor:
+    quarters, rest = divmod(angle, 90.0)
+    if rest == 0:
+        turned = torch.rot90(values, int(quarters), (-2, -1))
+        return torch.rot90(predict_tiles(model, turned, tile, lattice, device), -int(quarters), (-2, -1))
+    radians, (height, width) = math.radians(angle), values.shape
+    cosine, sine = abs(math.cos(radians)), abs(math.sin(radians))
+    canvas = (math.ceil(height * cosine + width * sine), math.ceil(height * sine + width * cosine))
+    turned = _resample(values[None], canvas, radians)[0]
+    return _resample(predict_tiles(model, turned, tile, lattice, device), values.shape, -radians)
+
+
+def _resample(planes: Tensor, sides: Sequence[int], radians: float) -> Tensor:
+    """Turn (C, H, W) about its centre onto (C, *sides), bilinear, mirrored beyond the edges."""
+    height, width = planes.shape[-2:]
+    y, x = (torch.arange(n, dtype=planes.dtype) - (n - 1) / 2 for n in sides)
+    y, x = torch.meshgrid(y, x, indexing="ij")
+    rows = math.cos(radians) * y + math.sin(radians) * x
+    columns = math.cos(radians) * x - math.sin(radians) * y
+    where = torch.stack([2 * columns / (width - 1), 2 * rows / (height - 1)], dim=-1)[None]
+    return F.grid_sample(planes[None], where, mode="bilinear", padding_mode="reflection", align_corners=True)[0]
+
+
+def predict_tiles(model: nn.Module, values: Tensor, tile: int, lattice: bool, device="cpu") -> Tensor:
+    """(K, H, W) probabilities of normalised grey values (H, W), tile by tile, in evaluation mode, on the CPU again.
+
+    Raises:
+        ValueError: if the tile does not fit the network.
+    """
+    output, step, halo = tile_geometry(tile, lattice, getattr(model, "padding", "valid"))
+    height, width = values.shape
+    tops, lefts = origins(height, output, step), origins(width, output, step)
+    padding = [(halo, origin[-1] + output - side + halo) for origin, side in ((tops, height), (lefts, width))]
+    mirrored = torch.from_numpy(np.pad(values.numpy(), padding, mode="reflect"))
+    result = None
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for top in tops:
+                for left in lefts:
+                    window = mirrored[top : top + tile, left : left + tile]
+                    probability = model(window[None, None].to(device)).softmax(dim=1)[0].cpu()
+                    if result is None:
+                        result = probability.new_empty(probability.shape[0], tops[-1] + output, lefts[-1] + output)
+                    result[:, top : top + output, left : left + output] = probability
+    finally:
+        model.train(was_training)
+    return result[:, :height, :width].clone()
+
+
+def tile_geometry(tile: int, lattice: bool = True, padding: str = "valid") -> tuple[int, int, int]:
+    """(output side, step from tile to tile, halo) in px of an input tile of side ``tile``.
+
+    A network with padding "same" has no halo: it must make do with what the tile holds.
+
+    Raises:
+        ValueError: if the tile does not fit the network.
+    """
+    if padding == "same":
+        if tile < STRIDE or tile % STRIDE:
+            raise ValueError(f"with padding 'same' a tile must be a multiple of {STRIDE} px, not {tile}")
+        return tile, tile, 0
+    output = output_side(tile)
+    if lattice and output < STRIDE:
+        raise ValueError(f"a tile of {tile} px is too small to step on the lattice: the smallest is 204")
+    return output, output // STRIDE * STRIDE if lattice else output, HALO
+
+
+def origins(side: int, output: int, step: int) -> list[int]:
+    """Where the output tiles begin (px) along an image side: 0, step, 2 step, ... until the side is covered."""
+    count = 1 + max(0, math.ceil((side - output) / step))
+    return [step * k for k in range(count)]

@@ -1,0 +1,302 @@
+"""Training (Sec. 3): stochastic gradient descent, one large tile at a time, from a seed, resumable after a kill.
+
+``obtain`` is the one call that chapters use: the recorded run of an experiment if there is one, else train it here.
+
+All randomness of step t comes from (seed, t) alone. So a run that was killed goes on from its last checkpoint to the
+same bits as one that was not, on the same machine and thread count.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from reprolib import data, evaluate, records
+from reprolib.augment import augment, normalise
+from reprolib.experiment import Experiment, training_indices
+from reprolib.loss import IGNORE, separate, weight_map, weighted_cross_entropy
+from reprolib.model import HALO, UNet
+
+CHECKPOINT_EVERY = 120.0  # seconds
+REPORT_EVERY = 10.0  # seconds
+Report = Callable[[str], None]
+
+
+def obtain(experiment: Experiment, device: str = "auto", report: Report | None = print) -> dict:
+    """The recorded run of exactly this experiment; if there is none, train and record it on this machine.
+
+    Returns:
+        The record (see ``reprolib.records``); ``records.weights_path(record)`` is where its weights lie, if kept.
+    """
+    return records.find(experiment) or train(experiment, device=device, report=report)
+
+
+def train(
+    experiment: Experiment,
+    device: str = "auto",
+    report: Report | None = print,
+    folder: Path | None = None,
+    dataset: data.Dataset | None = None,
+) -> dict:
+    """Train an experiment, score the stored weights on the images held out, and write the record.
+
+    Interrupted, it leaves a checkpoint and goes on from there at the next call.
+
+    Args:
+        experiment: what to train.
+        device: "auto" (a GPU where there is one), "cpu" or "cuda".
+        report: called with a line of progress every few seconds; None for silence.
+        folder: where record and weights go (default: ``runs`` in the cache folder).
+        dataset: the data set, if it is loaded already.
+
+    Raises:
+        ValueError: if the fold does not exist, or the training diverges.
+        reprolib.data.MissingData: if the data set is not on this machine.
+    """
+    folder = folder or records.cache_folder() / "runs"
+    chosen = choose_device(device)
+    dataset = dataset or data.load(experiment.data)
+    state = run_steps(experiment, dataset, chosen, experiment.steps, report, checkpoint_path(experiment))
+    weights = folder / f"{records.record_name(experiment)}.safetensors"
+    sha256 = records.save_weights(state.model, weights)
+    model = records.load_weights(build(experiment), weights, sha256).to(chosen)  # the scores are the stored weights'
+    started = time.perf_counter()
+    scores = evaluate.score(experiment, model, dataset, report)
+    record = {
+        "format": records.FORMAT,
+        "key": experiment.key,
+        "experiment": experiment.to_dict(),
+        "data": dataset.hashes,
+        "environment": records.environment(chosen, number_format(chosen)),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "training_seconds": round(state.seconds, 1),
+        "scoring_seconds": round(time.perf_counter() - started, 1),
+        "peak_memory_bytes": max(state.peak_memory, peak_memory(chosen)),
+        "weights": {"sha256": sha256, "bytes": weights.stat().st_size},
+        "loss": [float(f"{value:.7g}") for value in state.losses],
+        "scores": scores,
+    }
+    path = records.write(record, folder)
+    checkpoint_path(experiment).unlink(missing_ok=True)
+    if report:
+        report(f"recorded: {path}")
+    return records.read(path)
+
+
+class State:
+    """A training under way: the network, its optimiser, the losses so far, and the seconds and memory they took."""
+
+    def __init__(self, experiment: Experiment, device: torch.device):
+        torch.manual_seed(derived_seed(experiment.seed, 0))
+        self.model = build(experiment).to(device)
+        self.optimiser = build_optimiser(experiment, self.model)
+        self.losses: list[float] = []
+        self.seconds = 0.0
+        self.peak_memory = 0  # bytes
+
+
+def run_steps(
+    experiment: Experiment,
+    dataset: data.Dataset,
+    device: torch.device,
+    steps: int,
+    report: Report | None = None,
+    checkpoint: Path | None = None,
+) -> State:
+    """Train the first ``steps`` steps of an experiment, from the checkpoint if there is one."""
+    samples = prepare(experiment, dataset, device)
+    state = State(experiment, device)
+    if checkpoint and checkpoint.exists():
+        load_checkpoint(state, checkpoint)
+        if report:
+            report(f"resuming after step {len(state.losses)}")
+    first, started, before = len(state.losses), time.perf_counter(), state.seconds
+    reported = saved = started
+    for step in range(first + 1, steps + 1):
+        loss = train_step(experiment, state, samples, step, device)
+        if not math.isfinite(loss):
+            raise ValueError(f"the training diverged at step {step}: the loss is {loss}; lower the learning rate")
+        state.losses.append(loss)
+        now = time.perf_counter()
+        state.seconds = before + now - started
+        state.peak_memory = max(state.peak_memory, peak_memory(device))
+        if report and (now - reported > REPORT_EVERY or step == steps):
+            reported = now
+            pace = (now - started) / (step - first)
+            recent = sum(state.losses[-50:]) / len(state.losses[-50:])
+            report(f"step {step}/{steps}  loss {recent:.4f}  {pace:.2f} s/step  {time_left(pace * (steps - step))} left")
+        if checkpoint and (now - saved > CHECKPOINT_EVERY or step == steps):
+            saved = now
+            save_checkpoint(state, checkpoint)
+    return state
+
+
+def train_step(experiment: Experiment, state: State, samples: list, step: int, device: torch.device) -> float:
+    """One step of Sec. 3: a random tile of a random training image, Eq. 1, back-propagation, update. Returns the loss."""
+    generator = torch.Generator().manual_seed(derived_seed(experiment.seed, step))
+    image, labels = samples[int(torch.randint(len(samples), (1,), generator=generator))]
+    tile, planes = augment(
+        image,
+        labels,
+        experiment.tile,
+        generator,
+        elastic=experiment.elastic,
+        rotate=experiment.rotate,
+        grey=experiment.grey,
+        flip=experiment.flip,
+        halo=HALO if experiment.padding == "valid" else 0,
+    )
+    rate = learning_rate(experiment, step)
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    torch.manual_seed(derived_seed(experiment.seed, step) + 1)  # dropout
+    state.model.train()
+    reduced = number_format(device) == "bfloat16"
+    tile = tile[None, None].to(device)
+    if reduced:
+        tile = tile.to(memory_format=torch.channels_last)
+    with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
+        logits = state.model(tile)
+    target, weights = planes.to(device)
+    loss = weighted_cross_entropy(logits, target.long()[None], weights[None])
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    state.optimiser.step()
+    return loss.item()
+
+
+def prepare(experiment: Experiment, dataset: data.Dataset, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """The training images as (normalised image (H, W), label planes (2, H, W): class and weight)."""
+    samples = []
+    for index in training_indices(experiment, dataset):
+        instances, ignore = separate(dataset.instances[index]), dataset.ignore[index]
+        target = np.where(ignore, IGNORE, instances > 0)
+        weights = weight_map(
+            instances,
+            class_weights=None if experiment.weights == "none" else "balanced",
+            w0=experiment.w0 if experiment.weights == "full" else 0.0,
+            sigma=experiment.sigma,
+            ignore=ignore,
+        )
+        planes = torch.from_numpy(np.stack([target, weights]).astype(np.float32))
+        samples.append((normalise(dataset.images[index]), planes))
+    return samples
+
+
+def build(experiment: Experiment) -> UNet:
+    """The network of an experiment, freshly initialised from PyTorch's random state."""
+    return UNet(
+        width=experiment.width,
+        variant=experiment.variant,
+        dropout=experiment.dropout,
+        skips=experiment.skips,
+        padding=experiment.padding,
+        initialisation=experiment.initialisation,
+    )
+
+
+def build_optimiser(experiment: Experiment, model: nn.Module) -> torch.optim.Optimizer:
+    """SGD with momentum 0.99 (Sec. 3), or Adam (Kingma and Ba, 2015) as the named variant."""
+    if experiment.optimiser == "adam":
+        return torch.optim.Adam(model.parameters(), lr=experiment.learning_rate)
+    return torch.optim.SGD(model.parameters(), lr=experiment.learning_rate, momentum=experiment.momentum)
+
+
+def learning_rate(experiment: Experiment, step: int) -> float:
+    """The learning rate of step 1..steps: constant, or falling to zero along half a cosine."""
+    if experiment.schedule == "constant":
+        return experiment.learning_rate
+    return experiment.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - 1) / experiment.steps))
+
+
+def derived_seed(seed: int, step: int) -> int:
+    """A seed for one step that depends on (seed, step) alone, unlike its neighbours."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+
+
+def choose_device(name: str) -> torch.device:
+    """ "auto" takes a GPU where there is one.
+
+    Raises:
+        ValueError: if the name is unknown, or there is no such device here.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device {name!r} is unknown: choose auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("there is no CUDA device here: choose device auto or cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def number_format(device: torch.device) -> str:
+    """ "bfloat16" (mixed precision) where the device computes in it, else "float32"; a property of the machine."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
+
+
+def checkpoint_path(experiment: Experiment) -> Path:
+    """Where the checkpoint of a training under way lies."""
+    return records.cache_folder() / "checkpoints" / f"{records.record_name(experiment)}.safetensors"
+
+
+def save_checkpoint(state: State, path: Path) -> None:
+    """Write network, optimiser, losses, seconds and memory as safetensors; whole or not at all."""
+    tensors = {f"model.{name}": value.detach().cpu() for name, value in state.model.state_dict().items()}
+    for index, slots in state.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": value.cpu() for name, value in slots.items() if value is not None}
+    tensors["losses"] = torch.tensor(state.losses, dtype=torch.float64)
+    spent = {"seconds": json.dumps(state.seconds), "peak_memory": json.dumps(state.peak_memory)}
+    with records.replacing(path) as aside:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, aside, metadata=spent)
+
+
+def load_checkpoint(state: State, path: Path) -> None:
+    """Put a checkpoint's content into ``state``.
+
+    Raises:
+        ValueError: if the file is damaged; says which to delete.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            spent = {name: json.loads(value) for name, value in file.metadata().items()}
+        state.seconds, state.peak_memory = spent["seconds"], spent["peak_memory"]
+        state.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    except (SafetensorError, RuntimeError, KeyError, TypeError) as error:
+        raise ValueError(f"the checkpoint {path} is damaged ({error}); delete it to start again") from None
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimiser."):
+            _, index, slot = name.split(".")
+            slots.setdefault(int(index), {})[slot] = value
+    groups = state.optimiser.state_dict()["param_groups"]
+    state.optimiser.load_state_dict({"state": slots, "param_groups": groups})
+    state.losses = tensors["losses"].tolist()
+
+
+def time_left(seconds: float) -> str:
+    """Seconds as a person reads them: "48 s", "12 min", "2 h 05 min"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def peak_memory(device: torch.device) -> int:
+    """Peak memory in bytes: of the device where that is a GPU, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
