@@ -79,6 +79,8 @@ def augment(
         raise ValueError(f"image (H, W) and labels (L, H, W) do not fit: {tuple(image.shape)}, {tuple(labels.shape)}")
     if not 0 <= grey < 1:
         raise ValueError(f"grey must be in [0, 1), not {grey}")
+    if not (math.isfinite(elastic) and elastic >= 0):
+        raise ValueError(f"elastic must be a finite number of px >= 0, not {elastic}")
     if halo:
         output_side(tile)
     height, width = image.shape
@@ -114,7 +116,7 @@ def normalise(image: np.ndarray) -> Tensor:
     Raises:
         ValueError: if the image is not 2-D, holds NaN or infinity, or is constant.
     """
-    if image.ndim != 2 or image.dtype.kind not in "buif":
+    if image.ndim != 2 or image.dtype.kind not in "buif" or image.size == 0:
         raise ValueError(f"an image must be an (H, W) array of grey values, not {image.dtype} {image.shape}")
     values = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
     if not bool(torch.isfinite(values).all()):

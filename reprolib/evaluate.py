@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import nn
 
-from reprolib import metrics
+from reprolib import ctc, metrics
 from reprolib.data import Dataset
 from reprolib.experiment import Experiment, held_out_indices, training_indices
 from reprolib.metrics import Result
@@ -27,7 +27,11 @@ FIGURES = {
     "pixel_error": lambda row: 1 - row["pixel_f"],
     "v_rand": lambda row: row["v_rand_thin"],
     "v_info": lambda row: row["v_info_thin"],
+    "seg": lambda row: row["seg"],
+    "foreground_iou": lambda row: row["foreground_iou"],
 }
+EM = ("isbi2012", "phantom-em")  # scored as the ISBI 2012 challenge does
+SMALLEST = {"phc-u373": 501, "dic-hela": 501}  # px; smaller instances are dropped there (the authors' release)
 
 
 def score(
@@ -35,16 +39,18 @@ def score(
 ) -> dict:
     """Predict and score the held-out images, with a threshold fixed on the training images beside the oracle's.
 
+    EM slices get the five figures of the ISBI 2012 challenge, all other data sets SEG and the foreground IoU.
+
     Returns:
         A dict fit for JSON: "held_out" (per metric: score, threshold, rows), "training" (score and threshold),
         "at_training_threshold" (per metric one figure), "edge" and "interior" (the same two figures for images next
-        to a training image, and for the others), "images" (per image: name, edge, and each metric at the oracle's
-        threshold of the whole fold).
+        to a training image, and for the others; EM only), "images" (per image: name, edge, and each metric at the
+        oracle's threshold of the whole fold).
     """
     held_out, training = held_out_indices(experiment, dataset), training_indices(experiment, dataset)
     probability = predict_cells(model, dataset.images[list(held_out)], report)
-    found = _evaluate(dataset, held_out, probability)
-    fixed = _evaluate(dataset, training, predict_cells(model, dataset.images[list(training)], report))
+    found = evaluate(dataset, held_out, probability)
+    fixed = evaluate(dataset, training, predict_cells(model, dataset.images[list(training)], report))
     thresholds = {name: result.threshold for name, result in fixed.items()}
     edge = [index + 1 in training or index - 1 in training for index in held_out]
     scores = {
@@ -54,8 +60,8 @@ def score(
     }
     for name, wanted in (("edge", True), ("interior", False)):
         chosen = [position for position, at_edge in enumerate(edge) if at_edge == wanted]
-        if chosen:
-            part = _evaluate(dataset, [held_out[position] for position in chosen], probability[chosen])
+        if chosen and dataset.name in EM:
+            part = evaluate(dataset, [held_out[position] for position in chosen], probability[chosen])
             scores[name] = {
                 "images": [dataset.names[held_out[position]] for position in chosen],
                 "score": {metric: result.score for metric, result in part.items()},
@@ -63,10 +69,43 @@ def score(
             }
     scores["images"] = [
         {"name": dataset.names[index], "edge": edge[position]}
-        | {metric: float(_slices(result)[position]) for metric, result in found.items()}
+        | {metric: float(_images(result)[position]) for metric, result in found.items()}
         for position, index in enumerate(held_out)
     ]
     return scores
+
+
+def evaluate(dataset: Dataset, indices: Sequence[int], probability: np.ndarray) -> dict[str, Result]:
+    """The metrics that fit a data set, of cell probabilities (N, H, W) for its images ``indices``."""
+    instances, ignore = dataset.instances[list(indices)], dataset.ignore[list(indices)]
+    if dataset.name in EM:
+        return metrics.evaluate_stack((instances > 0).astype(np.uint8), probability)
+    return evaluate_cells(instances, probability, ignore, SMALLEST.get(dataset.name, 0))
+
+
+def evaluate_cells(
+    gold: np.ndarray, probability: np.ndarray, ignore: np.ndarray, smallest: int = 0
+) -> dict[str, Result]:
+    """SEG and foreground IoU of (N, H, W) cell probabilities over the thresholds, all gold cells pooled (Table 2).
+
+    Instances are connected components of at least ``smallest`` px.
+    """
+    rows: list[dict] = []
+    images: dict[str, list] = {"seg": [], "foreground_iou": []}
+    for threshold in metrics.THRESHOLDS:
+        result = ctc.instances(probability, threshold, smallest)
+        cells = ctc.seg(gold, result, ignore)
+        rows.append(
+            {"threshold": threshold, "seg": cells.score, "foreground_iou": ctc.foreground_iou(gold, result, ignore)}
+        )
+        by_image = [[cell.iou for cell in cells.cells if cell.image == image] for image in range(len(gold))]
+        images["seg"].append([float(np.mean(ious)) if ious else 0.0 for ious in by_image])
+        images["foreground_iou"].append([ctc.foreground_iou(*planes) for planes in zip(gold, result, ignore, strict=True)])
+    found = {}
+    for name in images:
+        best = max(rows, key=lambda row: row[name])
+        found[name] = Result(best[name], best["threshold"], tuple(rows), np.array(images[name]))
+    return found
 
 
 def predict_cells(
@@ -91,11 +130,6 @@ def covering_tile(side: int) -> int:
     return input_side(4 + STRIDE * max(0, math.ceil((side - 4) / STRIDE)))
 
 
-def _evaluate(dataset: Dataset, indices: Sequence[int], probability: np.ndarray) -> dict[str, Result]:
-    labels = (dataset.instances[list(indices)] > 0).astype(np.uint8)
-    return metrics.evaluate_stack(labels, probability)
-
-
 def _at(found: dict[str, Result], thresholds: dict[str, float]) -> dict[str, float]:
     """Each metric's pooled figure at a given threshold instead of the best one."""
     figures = {}
@@ -105,8 +139,8 @@ def _at(found: dict[str, Result], thresholds: dict[str, float]) -> dict[str, flo
     return figures
 
 
-def _slices(result: Result) -> np.ndarray:
-    """(D,) figure of each slice alone, at the best threshold of the whole stack."""
+def _images(result: Result) -> np.ndarray:
+    """(N,) figure of each image alone, at the best threshold of all together."""
     return result.per_slice[[row["threshold"] for row in result.rows].index(result.threshold)]
 
 

@@ -41,8 +41,9 @@ def separate(instances: np.ndarray) -> np.ndarray:
     """
     check_instances(instances)
     highest = ndimage.maximum_filter(instances, size=3, mode="nearest")
-    # The lowest *cell* label around: background must not win, so it is lifted above all labels first.
-    lifted = np.where(instances == 0, np.iinfo(instances.dtype).max, instances)
+    # The lowest *cell* label around: background must not win, so it is lifted to the highest label first. (Not to the
+    # type's largest number: the filters compute in float64, which cannot hold that of int64.)
+    lifted = np.where(instances == 0, instances.max(), instances)
     lowest = ndimage.minimum_filter(lifted, size=3, mode="nearest")
     return np.where((instances > 0) & (lowest < highest), 0, instances).astype(instances.dtype)
 

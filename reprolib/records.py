@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -25,7 +26,7 @@ from torch import nn
 from reprolib.experiment import Experiment
 
 PROJECT = Path(__file__).resolve().parent.parent
-PUBLISHED = PROJECT / "runs"
+PUBLISHED = Path(os.environ.get("REPROLIB_RUNS") or PROJECT / "runs")
 FORMAT = 1  # of the record; raised when a field changes its meaning
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "safetensors")
 
@@ -61,7 +62,12 @@ def read(path: Path) -> dict:
         raise ValueError(f"{path} is no run record: it is not valid JSON ({error}); restore it or train again") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise ValueError(f"{path} is no run record of format {FORMAT}; restore it or train again")
-    experiment = Experiment.from_dict(record["experiment"])
+    if not isinstance(record.get("experiment"), dict) or "key" not in record:
+        raise ValueError(f"{path} is no run record: its experiment or key is missing; restore it or train again")
+    try:
+        experiment = Experiment.from_dict(record["experiment"])
+    except ValueError as error:
+        raise ValueError(f"{path} does not hold an experiment of this version: {error}") from None
     if experiment.key != record["key"]:
         raise ValueError(f"{path} was changed: its experiment has the key {experiment.key}, not {record['key']}")
     return record | {"path": Path(path)}
@@ -78,25 +84,11 @@ def write(record: dict, folder: Path) -> Path:
 
 
 def compact_numbers(text: str) -> str:
-    """Put lists that hold only numbers on one line, so that a loss history of thousands reads as one."""
-    lines, run = [], None
-    for line in text.split("\n"):
-        bare = line.strip()
-        if run is not None:
-            run.append(bare)
-            if bare.startswith("]"):
-                lines.append("".join(part + (" " if part.endswith(",") else "") for part in run).rstrip())
-                run = None
-            elif not bare.rstrip(",").lstrip("-").replace(".", "").replace("e-", "").replace("e+", "").isdigit():
-                lines.append(run_indent + run[0])
-                lines.extend(" " * (len(run_indent) + 1) + part for part in run[1:])
-                run = None
-        elif bare.endswith("["):
-            run_indent = ""
-            run = [line]
-        else:
-            lines.append(line)
-    return "\n".join(lines)
+    """Put lists that hold only numbers on one line, so that a loss history of thousands reads as one.
+
+    Only between the values of indented JSON is there a raw line break, so no string can be met here.
+    """
+    return re.sub(r"\[\n[-+.\deE,\s]*\]", lambda found: f"[{' '.join(found[0][1:-1].split())}]", text)
 
 
 @contextlib.contextmanager
@@ -109,6 +101,8 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(aside, path)
     except OSError as error:
         raise OSError(error.errno, f"{path} could not be written ({error.strerror}); nothing was changed") from error
+    except SafetensorError as error:  # what safetensors makes of a full disk
+        raise OSError(f"{path} could not be written ({error}); nothing was changed") from error
     finally:
         aside.unlink(missing_ok=True)
 

@@ -74,7 +74,7 @@ def _resample(planes: Tensor, sides: Sequence[int], radians: float) -> Tensor:
     y, x = torch.meshgrid(y, x, indexing="ij")
     rows = math.cos(radians) * y + math.sin(radians) * x
     columns = math.cos(radians) * x - math.sin(radians) * y
-    where = torch.stack([2 * columns / (width - 1), 2 * rows / (height - 1)], dim=-1)[None]
+    where = torch.stack([2 * columns / max(1, width - 1), 2 * rows / max(1, height - 1)], dim=-1)[None]
     return F.grid_sample(planes[None], where, mode="bilinear", padding_mode="reflection", align_corners=True)[0]
 
 

@@ -48,6 +48,7 @@ def train(
     report: Report | None = print,
     folder: Path | None = None,
     dataset: data.Dataset | None = None,
+    keep_weights: bool = True,
 ) -> dict:
     """Train an experiment, score the stored weights on the images held out, and write the record.
 
@@ -59,6 +60,7 @@ def train(
         report: called with a line of progress every few seconds; None for silence.
         folder: where record and weights go (default: ``runs`` in the cache folder).
         dataset: the data set, if it is loaded already.
+        keep_weights: leave the weights beside the record; else only their hash stays.
 
     Raises:
         ValueError: if the fold does not exist, or the training diverges.
@@ -83,12 +85,14 @@ def train(
         "training_seconds": round(state.seconds, 1),
         "scoring_seconds": round(time.perf_counter() - started, 1),
         "peak_memory_bytes": max(state.peak_memory, peak_memory(chosen)),
-        "weights": {"sha256": sha256, "bytes": weights.stat().st_size},
+        "weights": {"sha256": sha256, "bytes": weights.stat().st_size, "kept": keep_weights},
         "loss": [float(f"{value:.7g}") for value in state.losses],
         "scores": scores,
     }
     path = records.write(record, folder)
     checkpoint_path(experiment).unlink(missing_ok=True)
+    if not keep_weights:
+        weights.unlink()
     if report:
         report(f"recorded: {path}")
     return records.read(path)
@@ -271,11 +275,13 @@ def load_checkpoint(state: State, path: Path) -> None:
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            spent = {name: json.loads(value) for name, value in file.metadata().items()}
+            spent = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
         state.seconds, state.peak_memory = spent["seconds"], spent["peak_memory"]
+        state.losses = tensors["losses"].tolist()
         state.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-    except (SafetensorError, RuntimeError, KeyError, TypeError) as error:
-        raise ValueError(f"the checkpoint {path} is damaged ({error}); delete it to start again") from None
+    except (SafetensorError, RuntimeError, KeyError, TypeError, json.JSONDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"the checkpoint {path} is damaged ({reason}); delete it to start again") from None
     slots: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimiser."):
@@ -283,7 +289,6 @@ def load_checkpoint(state: State, path: Path) -> None:
             slots.setdefault(int(index), {})[slot] = value
     groups = state.optimiser.state_dict()["param_groups"]
     state.optimiser.load_state_dict({"state": slots, "param_groups": groups})
-    state.losses = tensors["losses"].tolist()
 
 
 def time_left(seconds: float) -> str:

@@ -1,0 +1,54 @@
+# make book    creates the environment, executes every chapter, builds the site: _build/html/index.html
+# make test    creates the environment and runs every test, the chapters' too
+#
+# The environment is made in .venv, once, and again when pyproject.toml or constraints.txt change.
+# Variables: PYTHON (an interpreter, 3.11 or newer), VENV (the environment's folder).
+
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; exit; }; done; echo python3)
+
+RUN := "$(VENV)/bin/python"
+STAMP := $(VENV)/.made
+
+.DEFAULT_GOAL := help
+.PHONY: help env book test publish lint clean
+
+help:
+	@echo "make book      execute every chapter and build the site: _build/html/index.html"
+	@echo "make test      run every test, the chapters' too"
+	@echo "make publish   execute the chapters on the real data and store their outputs in book/ (needs the data)"
+	@echo "               make publish CHAPTERS='03_overlap_tile' for some of them"
+	@echo "make lint      check the style"
+	@echo "make env       create the environment only (Python 3.11 or newer; about 6 GB with CUDA's libraries)"
+	@echo "make clean     remove _build and the caches, not the environment"
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "This book needs Python 3.11 or newer, and $(PYTHON) is not: name one, as in make PYTHON=/path/to/python3.11 $(firstword $(MAKECMDGOALS))." >&2; exit 1; }
+	@echo "Creating the environment in $(VENV) with $$($(PYTHON) --version) (some minutes, a large download) ..."
+	@$(PYTHON) -m venv "$(VENV)"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch "$@"
+
+book: env
+	@$(RUN) -m reprolib.book build
+
+test: env
+	@status=0; \
+	$(RUN) -m pytest tests || status=1; \
+	$(RUN) -m pytest --nbval book || status=1; \
+	exit $$status
+
+publish: env
+	@REPROLIB_PUBLISH=1 $(RUN) -m reprolib.book publish $(CHAPTERS)
+
+lint: env
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+
+clean:
+	rm -rf _build build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find reprolib tests book benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

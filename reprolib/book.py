@@ -1,0 +1,184 @@
+"""The book as a whole: execute every chapter, choose which outputs each page shows, build the site.
+
+The notebooks committed in book/ hold outputs made from the real data. A build executes every chapter into
+_build/executed/; a page shows that execution where it had the chapter's data, and the committed outputs
+otherwise.
+
+    python -m reprolib.book build              execute every chapter, assemble, build the site
+    python -m reprolib.book publish [NAME..]   execute on the real data and store the outputs in book/
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from reprolib import data, status
+from reprolib.chapters import BOOK, chapters, code_hash, needs, read, run, strip, write
+from reprolib.status import Execution, Shown
+
+ROOT = BOOK.parent
+BUILD = ROOT / "_build"
+PUBLISHED = "published.json"  # in book/: the executions whose outputs the committed notebooks hold
+RECORD = "record.json"  # beside executed chapters: their executions
+
+
+def execute_all(paths: Sequence[Path], folder: Path) -> dict[str, Execution]:
+    """Execute chapters into `folder`, replacing what is there; their records go beside them (record.json).
+
+    Every chapter is tried; if any failed, RuntimeError names them all.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    done, failed = {}, []
+    for number, path in enumerate(paths, 1):
+        print(f"[{number}/{len(paths)}] {path.stem} ...", end=" ", flush=True)
+        try:
+            done[path.stem] = execution = run(path, folder / path.name, log=False)
+        except RuntimeError as error:
+            failed.append(str(error))
+            print("FAILED", flush=True)
+            continue
+        data_note = f", without {' and '.join(execution.missing)}" if execution.missing else ""
+        print(f"{execution.seconds:.0f} s, {execution.peak_mb:.0f} MiB{data_note}", flush=True)
+    if failed:
+        raise RuntimeError(f"{len(failed)} of {len(paths)} chapters failed. " + " ".join(failed))
+    machine = status.environment()
+    done = {name: dataclasses.replace(execution, machine=machine) for name, execution in done.items()}
+    _write_records(folder / RECORD, done)
+    return done
+
+
+def publish(names: Sequence[str] = (), folder: Path = BOOK) -> None:
+    """Execute chapters (all, or those named) on the real data and store the stripped results in `folder`.
+
+    Raises FileNotFoundError where a data set that one needs is absent. Nothing is stored unless all ran.
+    """
+    paths = chapters(names, folder)
+    absent = sorted({name for path in paths for name in needs(path) if not data.present(name)})
+    if absent:
+        raise FileNotFoundError(f"Chapters are published from the real data only; absent: {', '.join(absent)}.")
+    done = execute_all(paths, BUILD / "published")
+    for path in paths:
+        strip(BUILD / "published" / path.name, path)
+    _write_records(folder / PUBLISHED, _read_records(folder / PUBLISHED) | done)
+
+
+def choose(chapter: Path, fresh: Execution | None, published: Execution | None) -> Shown:
+    """Which outputs of a chapter the site shows: a fresh execution's only if it ran this code on its data."""
+    code = code_hash(read(chapter))
+    if fresh is None:
+        why = "not executed in this build"
+    elif fresh.code != code:
+        why = "the execution in this build is of other code"
+    elif fresh.missing:
+        why = f"the execution in this build lacked {' and '.join(fresh.missing)}"
+    else:
+        return Shown(chapter.stem, "fresh", " and ".join(fresh.needs) or "needs no data set", fresh)
+    if published is not None and published.code != code:
+        why, published = why + "; the code has changed since its outputs were stored", None
+    return Shown(chapter.stem, "committed", why, published)
+
+
+def assemble(
+    book: Path = BOOK, executed: Path | None = BUILD / "executed", source: Path = BUILD / "source"
+) -> list[Shown]:
+    """Lay out the site's source: settings, pages, each chapter as `choose` says, and the status page.
+
+    executed : folder of fresh executions, None for the committed outputs alone.
+    """
+    fresh = _read_records(executed / RECORD) if executed else {}
+    published = _read_records(book / PUBLISHED)
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(book, source / "book", ignore=shutil.ignore_patterns(".*", PUBLISHED))
+    for settings in ("_config.yml", "_toc.yml"):
+        shutil.copy(book.parent / settings, source / settings)
+    shown = []
+    for path in chapters(folder=book):
+        shown.append(choose(path, fresh.get(path.stem), published.get(path.stem)))
+        if shown[-1].source == "fresh":
+            strip(executed / path.name, source / "book" / path.name)
+    write(source / "book" / "status.md", status.page(shown))
+    return shown
+
+
+def build_site(source: Path = BUILD / "source", folder: Path = ROOT) -> Path:
+    """Build the assembled book with stored outputs, every warning an error, into `folder`/_build/html.
+
+    Returns the path of index.html. Raises RuntimeError where jupyter-book fails, or where index.html or a
+    chapter's page is missing or empty.
+    """
+    html = folder / "_build" / "html"
+    shutil.rmtree(html, ignore_errors=True)  # an older page must not pass for a new one
+    shutil.rmtree(folder / "_build" / ".doctrees", ignore_errors=True)
+    program = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "build", str(source), "--path-output", str(folder)]
+    built = subprocess.run(
+        [*command, "--quiet", "-W", "-n", "--keep-going"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if built.returncode != 0:
+        raise RuntimeError(f"jupyter-book failed:\n{built.stdout.strip()}")
+    pages = [
+        html / "index.html",
+        *(html / "book" / f"{path.stem}.html" for path in chapters(folder=source / "book")),
+    ]
+    for page in pages:
+        if not page.is_file() or page.stat().st_size == 0:
+            raise RuntimeError(
+                f"jupyter-book built no page {page.relative_to(html)}:\n{built.stdout.strip()}"
+            )
+    return pages[0]
+
+
+def _write_records(path: Path, records: Mapping[str, Execution]) -> None:
+    write(
+        path,
+        json.dumps({name: dataclasses.asdict(records[name]) for name in sorted(records)}, indent=1) + "\n",
+    )
+
+
+def _read_records(path: Path) -> dict[str, Execution]:
+    if not path.is_file():
+        return {}
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        name: Execution(**entry | {"needs": tuple(entry["needs"]), "missing": tuple(entry["missing"])})
+        for name, entry in entries.items()
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`build` or `publish`, for the Makefile; a failure is one sentence on stderr and exit status 1."""
+    parser = argparse.ArgumentParser(
+        prog="python -m reprolib.book", description="Execute chapters, build the book."
+    )
+    parser.add_argument("action", choices=("build", "publish"))
+    parser.add_argument("names", nargs="*", help="publish these chapters only (03_overlap_tile)")
+    options = parser.parse_args(arguments)
+    try:
+        if options.action == "publish":
+            publish(options.names)
+        elif options.names:
+            parser.error("build takes no chapter names: it always executes them all")
+        else:
+            execute_all(chapters(), BUILD / "executed")
+            for item in assemble():
+                print(f"{item.chapter}: {item.source} ({item.why})")
+            print(f"The book is at {build_site()}")
+    except (OSError, RuntimeError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,248 @@
+"""Chapters as programs: read a notebook's parameters and execute it with papermill.
+
+A chapter is a notebook in book/ with one cell tagged `parameters`. Its metadata name the data sets that it is
+about, `{"reprolib": {"needs": ["isbi2012"]}}`; the list is empty where it needs none.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import datetime
+import difflib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import nbformat
+import papermill
+import yaml
+from nbstripout import strip_output
+
+from reprolib import data
+from reprolib.status import Execution
+
+BOOK = Path(__file__).resolve().parents[1] / "book"
+
+_TRUTH = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+_TYPES = ("bool", "int", "float", "str")
+_VOLATILE = (
+    "cell.metadata.execution cell.metadata.papermill "
+    "metadata.papermill metadata.widgets metadata.language_info.version"
+).split()
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One name that a chapter lets the reader set."""
+
+    name: str
+    type: str  # "bool", "int", "float" or "str"
+    default: bool | int | float | str
+    help: str
+
+
+def chapters(names: Sequence[str] = (), folder: Path = BOOK) -> list[Path]:
+    """The notebooks of `folder` in order, or those named; an unknown name raises ValueError."""
+    found = {path.stem: path for path in sorted(folder.glob("*.ipynb"))}
+    if not found:
+        raise FileNotFoundError(f"There is no chapter (*.ipynb) in {folder}.")
+    for name in names:
+        if name not in found:
+            raise ValueError(f"There is no chapter {name!r}; {nearest(name, found)}.")
+    return [found[name] for name in names] if names else list(found.values())
+
+
+def read(path: str | Path) -> nbformat.NotebookNode:
+    """A chapter as a notebook. Raises FileNotFoundError or ValueError with one sentence where it is none."""
+    path = Path(path)
+    if not path.is_file():
+        near = [p.name for p in path.parent.glob("*.ipynb")] if path.parent.is_dir() else []
+        raise FileNotFoundError(f"There is no chapter {str(path)!r}; {nearest(path.name, near)}.")
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as error:  # nbformat raises many kinds for a file that is no notebook
+        raise ValueError(f"{path} is not a notebook of format 4 ({type(error).__name__}).") from None
+
+
+def needs(path: str | Path) -> tuple[str, ...]:
+    """The data sets a chapter is about. ValueError where its metadata do not say, or name no known one."""
+    listed = read(path).metadata.get("reprolib", {}).get("needs")
+    if not isinstance(listed, list):
+        raise ValueError(
+            f'{path} does not say what data it needs: its metadata lack {{"reprolib": {{"needs": []}}}}.'
+        )
+    for name in listed:
+        if name not in data.REAL:
+            raise ValueError(f"{path} needs the unknown data set {name!r}; {nearest(name, data.REAL)}.")
+    return tuple(listed)
+
+
+def parameters(path: str | Path) -> dict[str, Parameter]:
+    """The parameters of a chapter by name, in the order of its parameters cell, as papermill reads them.
+
+    Raises ValueError where papermill would silently drop a parameter (a line with a second `=`), or where
+    one has no plain value of type bool, int, float or str.
+    """
+    tagged = [cell for cell in read(path).cells if "parameters" in cell.metadata.get("tags", [])]
+    if not tagged:
+        return {}
+    read_by_papermill = papermill.inspect_notebook(path)
+    found = {}
+    for node in ast.parse(tagged[0].source).body:
+        target = node.target if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [None])[0]
+        if not isinstance(target, ast.Name):
+            continue
+        entry = read_by_papermill.get(target.id)
+        try:
+            default = ast.literal_eval(node.value)
+        except ValueError:
+            entry = None
+        if entry is None:
+            raise ValueError(
+                f"{path}: the parameter {target.id!r} cannot be read; it must be one line, "
+                "`name: type = value  # help`, with a plain value and no second equals sign."
+            )
+        kind = entry["inferred_type_name"]
+        kind = type(default).__name__ if kind == "None" else kind
+        if kind not in _TYPES:
+            raise ValueError(
+                f"{path}: the parameter {target.id!r} is of type {kind}; allowed are {', '.join(_TYPES)}."
+            )
+        found[target.id] = Parameter(target.id, kind, default, entry["help"])
+    return found
+
+
+def check(path: str | Path, values: Mapping[str, object]) -> dict[str, bool | int | float | str]:
+    """Values for a chapter's parameters, typed as the chapter declares them; text ("500", "false") is parsed.
+
+    Raises ValueError, with the nearest valid name, for an unknown parameter or a value of another type.
+    """
+    known = parameters(path)
+    for name in values:
+        if name not in known:
+            raise ValueError(f"{Path(path).name} has no parameter {name!r}; {nearest(name, known)}.")
+    return {name: _typed(known[name], value) for name, value in values.items()}
+
+
+def _typed(parameter: Parameter, value: object) -> bool | int | float | str:
+    wrong = ValueError(
+        f"{parameter.name} must be {parameter.type} (as {parameter.default!r} is), not {value!r}."
+    )
+    if parameter.type == "str":
+        if not isinstance(value, str):
+            raise wrong
+        return value
+    if parameter.type == "bool":
+        value = _TRUTH.get(value.strip().lower()) if isinstance(value, str) else value
+        if not isinstance(value, bool):
+            raise wrong
+        return value
+    if isinstance(value, bool) or (parameter.type == "int" and isinstance(value, float)):
+        raise wrong
+    try:
+        number = int(value) if parameter.type == "int" else float(value)
+    except (TypeError, ValueError):
+        raise wrong from None
+    if number != number or number in (float("inf"), float("-inf")):
+        raise wrong
+    return number
+
+
+def run(
+    chapter: str | Path, output: str | Path, values: Mapping[str, object] | None = None, log: bool = True
+) -> Execution:
+    """Execute a chapter with papermill into another file, in the kernel python3, in the chapter's folder.
+
+    `values` set parameters (see `check`). The output is written aside and renamed when the last cell has run;
+    a failing chapter leaves none, and raises RuntimeError naming the cell. `log` shows the chapter's output
+    meanwhile, on stderr.
+    """
+    chapter, output = Path(chapter).resolve(), Path(output).resolve()
+    notebook, wanted, typed = read(chapter), needs(chapter), check(chapter, values or {})
+    if output == chapter:
+        raise ValueError(f"The output must be another file than the chapter {chapter.name} itself.")
+    if output.suffix != ".ipynb":
+        raise ValueError(f"The output must be a notebook (*.ipynb), not {output.name!r}.")
+    missing = tuple(name for name in wanted if not data.present(name))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    aside = output.with_name(f".{output.stem}.partial.{os.getpid()}.ipynb")
+    command = [sys.executable, "-m", "papermill", str(chapter), str(aside), "--kernel", "python3"]
+    command += ["--cwd", str(chapter.parent), "--no-progress-bar", "--parameters_yaml", yaml.safe_dump(typed)]
+    command += ["--log-output"] if log else []
+    date = datetime.datetime.now(datetime.UTC).isoformat(" ", "minutes").removesuffix("+00:00")
+    begin = time.perf_counter()
+    try:
+        with tempfile.TemporaryFile("w+") as messages:
+            code, usage = _wait(command, None if log else messages)
+            seconds = time.perf_counter() - begin
+            if code != 0:
+                messages.seek(0)
+                raise RuntimeError(f"{chapter.name} failed: {_error(aside, messages.read())}")
+        os.replace(aside, output)
+    finally:
+        aside.unlink(missing_ok=True)
+    peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)  # bytes there, KiB elsewhere
+    return Execution(
+        chapter.stem, code_hash(notebook), wanted, missing, date, round(seconds, 1), round(peak, 1)
+    )
+
+
+def _wait(command: list[str], messages) -> tuple[int, object]:
+    """Exit status of a command and the resources that it and its own children (the kernel) used."""
+    process = subprocess.Popen(command, stdout=messages, stderr=messages, stdin=subprocess.DEVNULL)
+    try:
+        _, code, usage = os.wait4(process.pid, 0)
+    except BaseException:  # an interrupt: papermill ends its kernel when it is told to stop
+        process.terminate()
+        process.wait()
+        raise
+    process.returncode = os.waitstatus_to_exitcode(code)
+    return process.returncode, usage
+
+
+def _error(executed: Path, messages: str) -> str:
+    """The failing cell's error where one is stored, else the last line that papermill printed."""
+    if executed.is_file():
+        for cell in nbformat.read(executed, as_version=4).cells:
+            for out in cell.get("outputs", []):
+                if out.output_type == "error":
+                    return f"cell [{cell.execution_count}] raised {out.ename}: {out.evalue}"
+    return next(
+        (line for line in reversed(messages.splitlines()) if line.strip()), "papermill gave no reason."
+    )
+
+
+def code_hash(notebook: nbformat.NotebookNode) -> str:
+    """SHA-256 over the code cells, in order: tells whether outputs belong to this code. Prose is left out."""
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return hashlib.sha256(json.dumps(code).encode()).hexdigest()
+
+
+def strip(path: Path, output: Path) -> None:
+    """Copy an executed notebook without times and papermill's notes; outputs and execution counts stay."""
+    notebook = strip_output(read(path), keep_output=True, keep_count=True, keep_id=True, extra_keys=_VOLATILE)
+    for cell in notebook.cells:
+        if not cell.metadata.get("tags", True):
+            del cell.metadata["tags"]  # papermill adds empty lists
+    write(output, nbformat.writes(notebook) + "\n")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error sentence about an unknown name: the nearest valid one, else all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    return f"did you mean {near[0]!r}" if near else f"known are: {', '.join(known) or 'none'}"
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text file aside, then rename it: nothing half-written is left."""
+    aside = path.with_name(f".{path.name}.partial.{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)

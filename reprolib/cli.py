@@ -1,0 +1,214 @@
+"""The command line: ``reprolib data | train | run | verify | predict``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+USER_MISTAKES = (ValueError, OSError, RuntimeError, LookupError)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 a check failed, 2 a mistake (told in one sentence)."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except USER_MISTAKES as error:
+        print(f"reprolib: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("reprolib: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands, their options and their help."""
+    top = argparse.ArgumentParser(prog="reprolib", description="U-Net (Ronneberger, Fischer, Brox, 2015), reproduced.")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    sub = commands.add_parser("data", help="fetch the data sets, or verify those that are here")
+    sub.add_argument("action", choices=("fetch", "verify"), help="download into the cache, or compare pixel hashes")
+    sub.add_argument("names", nargs="*", metavar="NAME", help="isbi2012, phc-u373, dic-hela (default: all three)")
+    sub.set_defaults(command=data_command)
+
+    sub = commands.add_parser(
+        "train",
+        help="train an experiment and record it",
+        description="Train an experiment, score it on the images held out, and record it. Fields are set as name=value; "
+        "what is not set is as in the paper. Interrupted, the same command goes on from the last checkpoint.",
+        epilog=f"fields and the paper's values: {field_help()}",
+    )
+    sub.add_argument("fields", nargs="*", metavar="NAME=VALUE", help="such as fold=5 width=16 optimiser=adam steps=500")
+    sub.add_argument("--images", type=Path, metavar="FOLDER", help="train on your own images: FOLDER/images, FOLDER/labels")
+    sub.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
+    sub.add_argument("--threads", type=int, default=0, help="processor threads (default: as many as PyTorch chooses)")
+    sub.add_argument("--again", action="store_true", help="train even if the run is recorded already")
+    sub.add_argument("--no-weights", action="store_true", help="keep the record alone, with the hash of the weights")
+    sub.add_argument("--to", type=Path, help="folder for record and weights (default: runs in the cache folder)")
+    sub.set_defaults(command=train_command)
+
+    sub = commands.add_parser("run", help="execute a chapter with other parameters")
+    sub.add_argument("chapter", type=Path, help="such as book/07_em.ipynb")
+    sub.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="set a parameter")
+    sub.add_argument("-o", "--output", type=Path, help="where the executed copy goes (default: NAME.out.ipynb here)")
+    sub.add_argument("-l", "--list", action="store_true", help="only list the chapter's parameters")
+    sub.set_defaults(command=run_command)
+
+    sub = commands.add_parser("verify", help="recompute the published scores from recorded weights")
+    sub.add_argument("--runs", type=Path, help="folder of records (default: the published ones)")
+    sub.add_argument("--replay", type=int, default=0, metavar="N", help="retrain each run's first N steps, compare losses")
+    sub.set_defaults(command=verify_command)
+
+    sub = commands.add_parser("predict", help="segment an image of one's own with a recorded network")
+    sub.add_argument("record", type=Path, help="a run record (.json) with its weights beside it")
+    sub.add_argument("image", type=Path, help="a grey image (TIFF, PNG ...)")
+    sub.add_argument("output", type=Path, help="the probability of class 1 (cell) as an 8-bit image, 255 = certain")
+    sub.add_argument("--tile", type=int, default=572, help="side of the input tile in px (default: 572)")
+    sub.set_defaults(command=predict_command)
+    return top
+
+
+def field_help() -> str:
+    """All fields of an experiment with their defaults, on one line."""
+    from reprolib.experiment import Experiment
+
+    return ", ".join(f"{field.name}={field.default}" for field in dataclasses.fields(Experiment))
+
+
+def experiment_from(words: list[str]):
+    """The experiment that NAME=VALUE words describe.
+
+    Raises:
+        ValueError: on a word without "=", an unknown field, or a value of another type than the field's.
+    """
+    from reprolib.experiment import Experiment, check_names
+
+    defaults = {field.name: field.default for field in dataclasses.fields(Experiment)}
+    values = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise ValueError(f"{word!r} is not of the form NAME=VALUE, such as steps=500")
+        check_names({name: text})
+        values[name] = parsed(name, text, type(defaults[name]))
+    return Experiment(**values)
+
+
+def parsed(name: str, text: str, kind: type):
+    """A field's value from its text."""
+    if kind is bool:
+        truth = {"true": True, "false": False}
+        if text.lower() not in truth:
+            raise ValueError(f"{name} must be true or false, not {text!r}")
+        return truth[text.lower()]
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"{name} must be of type {kind.__name__}, not {text!r}") from None
+
+
+def data_command(options) -> int:
+    from reprolib import data
+
+    names = options.names or data.REAL
+    if options.action == "fetch":
+        for name in names:
+            print(f"{name}: {data.download(name)}")
+        return 0
+    good = True
+    for name in names:
+        for row in data.verify(name):
+            print(f"{name} {row.file}: {'as published' if row.ok else f'differs: {row.found}, expected {row.expected}'}")
+            good &= row.ok
+    return 0 if good else 1
+
+
+def train_command(options) -> int:
+    import torch
+
+    from reprolib import data, records, train
+
+    if options.threads < 0:
+        raise ValueError(f"threads must be 1 or more, not {options.threads}")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    experiment, dataset = experiment_from(options.fields), None
+    if options.images:
+        dataset = data.load_folder(options.images)
+        # The name holds the pixels' hash: other images under the same folder name are another experiment.
+        name = f"{dataset.name}-{dataset.hashes['images'][:8]}{dataset.hashes['labels'][:8]}"
+        dataset = dataclasses.replace(dataset, name=name)
+        experiment = experiment.replace(data=name)
+    known = records.find(experiment, (options.to,) if options.to else None)
+    if known and not options.again:
+        print(f"recorded already: {known['path']} (--again trains it anew)")
+        return 0
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    train.train(
+        experiment,
+        device=options.device,
+        report=say,
+        folder=options.to,
+        dataset=dataset,
+        keep_weights=not options.no_weights,
+    )
+    return 0
+
+
+def run_command(options) -> int:
+    from reprolib import chapters
+
+    if options.list:
+        for parameter in chapters.parameters(options.chapter).values():
+            print(f"{parameter.name}: {parameter.type} = {parameter.default!r}  {parameter.help}")
+        return 0
+    output = options.output or Path.cwd() / f"{options.chapter.stem}.out.ipynb"
+    done = chapters.run(options.chapter, output, dict(options.p))
+    print(f"{output}: executed in {done.seconds:.0f} s")
+    return 0
+
+
+def verify_command(options) -> int:
+    from reprolib import verify
+
+    if options.replay < 0:
+        raise ValueError(f"--replay takes the number of steps, 0 or more, not {options.replay}")
+    checks = verify.verify(options.runs, options.replay, report=lambda line: print(line, file=sys.stderr, flush=True))
+    for check in checks:
+        print(f"{ {True: 'equal    ', False: 'DIFFERENT', None: 'unchecked'}[check.ok] } {check.record}  {check.what}")
+    good, bad = sum(c.ok is True for c in checks), sum(c.ok is False for c in checks)
+    print(f"{good} equal, {bad} different, {sum(c.ok is None for c in checks)} not checked")
+    if bad:
+        return 1
+    return 0 if good else 2
+
+
+def predict_command(options) -> int:
+    import numpy as np
+    from PIL import Image
+
+    from reprolib import records, tiling, train
+    from reprolib.experiment import Experiment
+
+    record = records.read(options.record)
+    model = train.build(Experiment.from_dict(record["experiment"]))
+    records.load_weights(model, records.weights_path(record), record["weights"]["sha256"])
+    with Image.open(options.image) as file:
+        image = np.asarray(file)
+    probability = tiling.predict(model, image, tile=options.tile)[1]
+    with records.replacing(options.output) as aside:
+        kind = Image.registered_extensions().get(options.output.suffix.lower())
+        if kind not in ("PNG", "TIFF"):
+            raise ValueError(f"{options.output} must end in .png or .tif: probabilities are kept without loss")
+        Image.fromarray(np.round(255 * probability).astype(np.uint8)).save(aside, kind)
+    print(f"{options.output}: probability of class 1, {image.shape[0]} x {image.shape[1]} px")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""The Cell Tracking Challenge's SEG, read as the "IOU" of the U-Net paper's Table 2, and the foreground IoU.
+
+SEG (Maska et al. 2014, Bioinformatics 30:1609): a gold cell R is matched by the result cell S that covers
+more than half of it, |R and S| > |R| / 2. Its score is their Jaccard index, |R and S| / |R or S|, and 0
+without a match. SEG is the mean over all gold cells of all images. Unmatched result cells cost nothing.
+
+The foreground IoU forgets which cell a pixel belongs to. It is the easier figure and never stands in for SEG.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+
+@dataclass(frozen=True)
+class CellScore:
+    """One gold cell: image (from 0), gold label, matched result label (0: none), Jaccard index, size (px)."""
+
+    image: int
+    gold: int
+    result: int
+    iou: float
+    size: int
+
+
+@dataclass(frozen=True)
+class Seg:
+    """SEG: score in [0, 1], the mean over `cells`; NaN where there is no gold cell to score."""
+
+    score: float
+    cells: tuple[CellScore, ...]
+
+
+def seg(gold: np.ndarray, result: np.ndarray, ignore: np.ndarray | None = None) -> Seg:
+    """SEG of one image or of several together.
+
+    gold, result: (H, W) or (N, H, W) integer instance labels, 0 = background, unique within an image.
+    ignore: bool, same shape; True = not annotated. These pixels are taken out of gold and result alike, and a
+    gold cell that lies wholly in them is not scored.
+    Raises ValueError on other shapes or dtypes and on negative labels.
+    """
+    gold, result = _checked(gold, result, ignore)
+    cells = [cell for image in range(len(gold)) for cell in _cells(image, gold[image], result[image])]
+    return Seg(score=math.fsum(c.iou for c in cells) / len(cells) if cells else math.nan, cells=tuple(cells))
+
+
+def foreground_iou(gold: np.ndarray, result: np.ndarray, ignore: np.ndarray | None = None) -> float:
+    """Jaccard index of the foregrounds, in [0, 1], pixels pooled over the images; NaN where both are empty.
+
+    Takes and raises as `seg`.
+    """
+    gold, result = _checked(gold, result, ignore)
+    both, either = np.count_nonzero((gold > 0) & (result > 0)), np.count_nonzero((gold > 0) | (result > 0))
+    return both / either if either else math.nan
+
+
+def instances(probability_or_mask: np.ndarray, threshold: float = 0.5, smallest: int = 0) -> np.ndarray:
+    """Instance labels of the foreground: its 4-connected components, image by image.
+
+    probability_or_mask: (H, W) or (N, H, W), bool or the probability of foreground, floating, in [0, 1].
+    threshold: in [0, 1]; foreground is probability > threshold, compared in double. A mask does not use it.
+    smallest: px; a component of fewer pixels is dropped. The authors' release (phseg_v5) drops those of at
+    most 500 px: smallest=501. The default drops none.
+    Gives int32 labels of the same shape, 1.. without gaps in each image. Raises ValueError on anything else.
+    """
+    given = probability_or_mask
+    if not isinstance(given, np.ndarray) or given.dtype.kind not in "bf":
+        kind = getattr(given, "dtype", type(given))
+        raise ValueError(f"instances takes a bool mask or floating probabilities, not {kind}.")
+    if given.ndim not in (2, 3) or given.size == 0:
+        raise ValueError(f"instances takes shape (H, W) or (N, H, W), not empty, but got {given.shape}.")
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must be in [0, 1], not {threshold}.")
+    if isinstance(smallest, bool) or not isinstance(smallest, int | np.integer) or smallest < 0:
+        raise ValueError(f"smallest must be a whole number of pixels, 0 or more, not {smallest!r}.")
+    if given.dtype.kind == "f":
+        if not ((given >= 0) & (given <= 1)).all():  # NaN fails too
+            raise ValueError("probabilities must be in [0, 1] and not NaN.")
+        given = given.astype(np.float64) > threshold
+    labels = np.empty(given.shape, np.int32)
+    shape = (-1, *given.shape[-2:])
+    for mask, out in zip(given.reshape(shape), labels.reshape(shape), strict=True):
+        components, count = ndimage.label(mask)
+        keep = np.bincount(components.ravel(), minlength=count + 1) >= smallest
+        keep[0] = False
+        out[...] = np.where(keep, np.cumsum(keep), 0)[components]
+    return labels
+
+
+def _cells(image: int, gold: np.ndarray, result: np.ndarray) -> list[CellScore]:
+    """The gold cells of one image, by label."""
+    areas = dict(zip(*(a.tolist() for a in np.unique(result, return_counts=True)), strict=True))
+    cells = []
+    for label in np.unique(gold[gold > 0]).tolist():
+        partners, overlaps = np.unique(result[gold == label], return_counts=True)
+        size, both = int(overlaps.sum()), int(overlaps.max())
+        partner = int(partners[overlaps.argmax()])
+        if partner == 0 or 2 * both <= size:  # at most one label can cover more than half
+            cells.append(CellScore(image, label, 0, 0.0, size))
+        else:
+            cells.append(CellScore(image, label, partner, both / (size + areas[partner] - both), size))
+    return cells
+
+
+def _checked(
+    gold: np.ndarray, result: np.ndarray, ignore: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both as (N, H, W) integers, 0 where ignored; or ValueError."""
+    for name, labels in (("gold", gold), ("result", result)):
+        if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "ui":
+            kind = getattr(labels, "dtype", type(labels))
+            raise ValueError(f"{name} must be an integer array of instance labels, not {kind}.")
+        if labels.ndim not in (2, 3) or labels.size == 0:
+            raise ValueError(f"{name} must be (H, W) or (N, H, W) and not empty, but is {labels.shape}.")
+        if labels.min() < 0:
+            raise ValueError(f"{name} holds the label {labels.min()}; labels must be 0 or more.")
+    if gold.shape != result.shape:
+        raise ValueError(f"gold {gold.shape} and result {result.shape} must have the same shape.")
+    if ignore is not None:
+        if not isinstance(ignore, np.ndarray) or ignore.dtype != bool or ignore.shape != gold.shape:
+            raise ValueError(f"ignore must be a bool array of gold's shape {gold.shape}.")
+        gold, result = np.where(ignore, 0, gold), np.where(ignore, 0, result)
+    shape = (-1, *gold.shape[-2:])
+    return gold.reshape(shape).astype(np.int64), result.reshape(shape).astype(np.int64)

@@ -1,0 +1,73 @@
+"""The command line: what a newcomer types, and what a mistake gets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reprolib import cli, records, train
+from reprolib.experiment import Experiment
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit) as done:
+        cli.main(["--help"])
+    assert done.value.code == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in ("data", "train", "run", "verify", "predict"))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["train", "widht=16"], "did you mean 'width'"),
+        (["train", "width=wide"], "width must be of type int"),
+        (["train", "rotate=maybe"], "rotate must be true or false"),
+        (["train", "steps"], "NAME=VALUE"),
+        (["train", "tile=500"], "nearest: 492 and 508"),
+        (["train", "optimiser=adan"], "did you mean 'adam'"),
+        (["train", "--threads", "-2", "steps=1"], "threads must be 1 or more"),
+        (["train", "data=isbi2021", "steps=1"], "did you mean isbi2012"),
+        (["verify", "--replay", "-1"], "0 or more"),
+        (["verify", "--runs", "no/such/folder"], "no run record"),
+        (["run", "book/no_such.ipynb"], "no chapter"),
+        (["predict", "no_such.json", "a.png", "b.png"], "no_such.json"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_exit_status_2(words, sentence, capsys):
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.startswith("reprolib: ") and "Traceback" not in error
+
+
+def test_every_field_can_be_set_from_the_command_line():
+    words = ["width=16", "learning_rate=0.002", "rotate=false", "optimiser=adam", "w0=5"]
+    expected = Experiment(width=16, learning_rate=0.002, rotate=False, optimiser="adam", w0=5.0)
+    assert cli.experiment_from(words) == expected
+
+
+def test_train_records_then_finds_the_record_and_predict_uses_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("REPROLIB_CACHE", str(tmp_path / "cache"))
+    words = ["train", "data=phantom-em", "fold=1", "width=2", "tile=188", "steps=2", "--device", "cpu"]
+    assert cli.main(words) == 0
+    first = capsys.readouterr().out
+    assert "step 2/2" in first and "recorded:" in first
+    assert cli.main(words) == 0
+    assert "recorded already" in capsys.readouterr().out
+
+    (path,) = (tmp_path / "cache" / "runs").glob("*.json")
+    image = np.random.default_rng(0).integers(0, 256, (70, 90), np.uint8)
+    Image.fromarray(image).save(tmp_path / "own.png")
+    assert cli.main(["predict", str(path), str(tmp_path / "own.png"), str(tmp_path / "out.tif"), "--tile", "204"]) == 0
+    with Image.open(tmp_path / "out.tif") as file:
+        found = np.asarray(file)
+    assert found.shape == (70, 90) and found.dtype == np.uint8
+    record = records.read(path)
+    model = records.load_weights(train.build(Experiment.from_dict(record["experiment"])), records.weights_path(record))
+    from reprolib.tiling import predict
+
+    assert np.abs(found / 255 - predict(model, image, tile=204)[1]).max() <= 0.5 / 255 + 1e-6
+
+    assert cli.main(["predict", str(path), str(tmp_path / "own.png"), str(tmp_path / "out.jpg"), "--tile", "204"]) == 2
+    assert not list(tmp_path.glob("*out.jpg*"))

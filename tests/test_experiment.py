@@ -1,0 +1,213 @@
+"""An experiment is a value: frozen, validated, with a key that later fields leave alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pytest
+
+from reprolib.data import Dataset
+from reprolib.experiment import Experiment, choose, held_out_indices, training_indices
+
+NON_DEFAULTS = {
+    "data": "dic-hela", "fold": 2, "split": "inner", "images": 3, "variant": "release", "width": 16, "dropout": 0.25,
+    "skips": False, "padding": "same", "initialisation": "pytorch", "weights": "none", "w0": 5.0, "sigma": 3.0,
+    "elastic": 0.0, "rotate": False, "grey": 0.0, "flip": True, "optimiser": "adam", "momentum": 0.9,
+    "learning_rate": 0.01, "schedule": "cosine", "steps": 10, "tile": 512, "seed": 7,
+}  # fmt: skip
+
+
+def blank(folds: tuple[tuple[int, ...], ...], name: str = "toy") -> Dataset:
+    count = sum(map(len, folds))
+    planes = np.zeros((count, 4, 4), np.uint8)
+    names = tuple(f"image {k}" for k in range(count))
+    return Dataset(name, planes, planes.astype(np.int32), planes.astype(bool), names, folds, {}, False)
+
+
+FIVE = blank(tuple(tuple(range(6 * k, 6 * k + 6)) for k in range(5)))
+
+
+def test_the_defaults_are_the_papers():
+    paper = Experiment()
+    assert (paper.width, paper.variant, paper.padding, paper.skips) == (64, "paper", "valid", True)
+    assert (paper.w0, paper.sigma, paper.elastic, paper.momentum, paper.tile) == (10.0, 5.0, 10.0, 0.99, 572)
+    assert (paper.weights, paper.optimiser, paper.initialisation, paper.rotate, paper.flip) == (
+        "full", "sgd", "paper", True, False,
+    )  # fmt: skip
+    assert paper.departures() == {}
+
+
+def test_the_key_of_a_known_experiment_never_changes():
+    assert Experiment(width=16, optimiser="adam").key == "ee7f6bbd81af2c66"
+    assert Experiment().key == "44136fa355b3678a"
+    assert Experiment(**NON_DEFAULTS).key == "9062ac8ccbfce177"
+
+
+def test_the_key_is_the_hash_of_the_departures_in_alphabetical_order():
+    text = '{"optimiser": "adam", "width": 16}'
+    assert Experiment(width=16, optimiser="adam").key == hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert Experiment(optimiser="adam", width=16).key == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_defaults_written_out_leave_the_key_alone():
+    short = Experiment(width=16)
+    assert Experiment(width=16, momentum=0.99, sigma=5, seed=0) == short
+    assert Experiment(width=16, momentum=0.99, sigma=5, seed=0).key == short.key
+    assert Experiment(**short.to_dict()).key == short.key
+
+
+def test_a_field_added_later_leaves_the_keys_of_earlier_records_alone():
+    @dataclass(frozen=True)
+    class Later(Experiment):
+        colour: str = "grey"
+
+    assert Later(width=16).key == Experiment(width=16).key
+    assert Later(width=16, colour="red").key != Experiment(width=16).key
+
+
+def test_every_field_changes_the_key():
+    assert NON_DEFAULTS.keys() == {field.name for field in fields(Experiment)}
+    keys = {Experiment().key}
+    for name, value in NON_DEFAULTS.items():
+        keys.add(Experiment(**{name: value} | ({"tile": 512} if name == "padding" else {}) | (
+            {"padding": "same"} if name == "tile" else {}
+        )).key)  # fmt: skip
+    assert len(keys) == len(NON_DEFAULTS)  # "padding" and "tile" make the same one; and the paper's
+
+
+def test_an_experiment_is_hashable_and_frozen():
+    assert len({Experiment(), Experiment(width=64), Experiment(width=32)}) == 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Experiment().width = 32
+
+
+def test_departures_hold_what_differs_in_the_order_of_declaration():
+    assert list(Experiment(seed=3, width=16, data="dic-hela").departures().items()) == [
+        ("data", "dic-hela"), ("width", 16), ("seed", 3),
+    ]  # fmt: skip
+
+
+def test_to_dict_and_back_is_the_same_experiment():
+    for experiment in (Experiment(), Experiment(**NON_DEFAULTS)):
+        assert Experiment.from_dict(experiment.to_dict()) == experiment
+    assert Experiment.from_dict({"width": 16}) == Experiment(width=16)
+
+
+def test_whole_numbers_are_taken_for_floats_and_stored_as_floats():
+    assert type(Experiment(sigma=3).sigma) is float
+    assert Experiment(sigma=3).key == Experiment(sigma=3.0).key
+
+
+def test_replace_changes_a_copy():
+    paper = Experiment()
+    assert paper.replace(width=16) == Experiment(width=16)
+    assert paper == Experiment()
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("widht", "width"), ("learningrate", "learning_rate"), ("optimizer", "optimiser"), ("step", "steps")]
+)
+def test_an_unknown_field_is_refused_with_the_nearest_name(name, near):
+    for refuse in (lambda: Experiment().replace(**{name: 1}), lambda: Experiment.from_dict({name: 1})):
+        with pytest.raises(ValueError, match=rf"'{name}' is unknown.*did you mean '{near}'\?"):
+            refuse()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "near"),
+    [
+        ("variant", "papr", "paper"), ("padding", "vallid", "valid"), ("initialisation", "torch", "pytorch"),
+        ("weights", "ful", "full"), ("optimiser", "Adam", "adam"), ("schedule", "cos", "cosine"), ("split", "folds", "fold"),
+    ],
+)  # fmt: skip
+def test_an_unknown_choice_is_refused_with_the_nearest_one(name, value, near):
+    with pytest.raises(ValueError, match=rf"{name} '{value}' is unknown: choose one of .*did you mean '{near}'\?"):
+        Experiment(**{name: value})
+
+
+def test_a_name_like_no_other_is_refused_without_a_guess():
+    with pytest.raises(ValueError, match="unknown: choose one of sgd, adam$"):
+        Experiment(optimiser="zzz")
+    assert choose("letter", "a", ("a", "b")) == "a"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("width", 16.0, "int"), ("width", "16", "int"), ("width", True, "int"), ("skips", 1, "bool"), ("skips", "false", "bool"),
+        ("sigma", "5", "float"), ("sigma", True, "float"), ("data", None, "str"), ("tile", None, "int"),
+        ("learning_rate", np.float32(0.1), "float"),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_is_refused(name, value, wanted):
+    with pytest.raises(ValueError, match=rf"^{name} must be {wanted}, not {type(value).__name__}"):
+        Experiment(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("fold", 0), ("images", -1), ("width", 0), ("width", 2000), ("dropout", 1.0), ("dropout", -0.1), ("w0", -1.0),
+        ("sigma", 0.0), ("elastic", -1.0), ("grey", 1.0), ("momentum", 1.0), ("learning_rate", 0.0),
+        ("learning_rate", math.nan), ("learning_rate", math.inf), ("learning_rate", -1e-3), ("steps", 0), ("seed", -1),
+        ("seed", 2**31), ("sigma", math.nan), ("w0", math.inf),
+    ],
+)  # fmt: skip
+def test_a_number_out_of_range_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be .* or more"):
+        Experiment(**{name: value})
+
+
+def test_a_tile_that_does_not_fit_is_refused_with_the_nearest():
+    with pytest.raises(ValueError, match="nearest: 556 and 572"):
+        Experiment(tile=570)
+    with pytest.raises(ValueError, match="multiple of 16 px, not 572"):
+        Experiment(padding="same")
+    with pytest.raises(ValueError, match="nearest: 508 and 524"):
+        Experiment(tile=512)
+    assert Experiment(padding="same", tile=512).tile == 512
+
+
+# --- folds ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fold", [1, 2, 3, 4, 5])
+def test_a_fold_trains_on_all_that_it_does_not_hold_out(fold):
+    experiment = Experiment(fold=fold)
+    held_out, training = held_out_indices(experiment, FIVE), training_indices(experiment, FIVE)
+    assert held_out == FIVE.folds[fold - 1]
+    assert not set(held_out) & set(training)
+    assert sorted(held_out + training) == list(range(30))
+
+
+@pytest.mark.parametrize("fold", [1, 2, 3, 4, 5])
+def test_the_inner_split_never_sees_the_outer_fold(fold):
+    experiment = Experiment(fold=fold, split="inner")
+    held_out, training = held_out_indices(experiment, FIVE), training_indices(experiment, FIVE)
+    outer = set(FIVE.folds[fold - 1])
+    assert not outer & set(held_out) and not outer & set(training) and not set(held_out) & set(training)
+    assert len(held_out) == 6 and len(training) == 18
+    assert held_out == FIVE.folds[(fold - 2) % 5]  # the fold before; before the first comes the last
+
+
+def test_fewer_images_are_the_first_ones():
+    every = training_indices(Experiment(fold=1), FIVE)
+    assert training_indices(Experiment(fold=1, images=4), FIVE) == every[:4]
+    assert training_indices(Experiment(fold=1, images=24), FIVE) == every
+    with pytest.raises(ValueError, match="fold 1 of toy has 24 training images, not 25"):
+        training_indices(Experiment(fold=1, images=25), FIVE)
+
+
+def test_a_fold_that_is_not_there_is_refused():
+    for function in (held_out_indices, training_indices):
+        with pytest.raises(ValueError, match="toy has no fold 6: choose 1 to 5"):
+            function(Experiment(fold=6), FIVE)
+
+
+def test_an_inner_split_of_two_folds_is_refused():
+    with pytest.raises(ValueError, match="an inner split needs three or more"):
+        held_out_indices(Experiment(fold=1, split="inner"), blank(((0, 1), (2, 3))))

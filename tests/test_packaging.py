@@ -1,0 +1,57 @@
+"""The files that make the environment say the same thing."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
+
+
+def _pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {_canonical(name): version for name, version in pins}
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _direct() -> list[Requirement]:
+    extras = PROJECT["optional-dependencies"].values()
+    return [Requirement(line) for group in (PROJECT["dependencies"], *extras) for line in group]
+
+
+def test_the_constraints_pin_every_direct_dependency_to_a_version_it_allows():
+    pins = _pins()
+    for requirement in _direct():
+        assert requirement.specifier.contains(pins[_canonical(requirement.name)]), str(requirement)
+
+
+def test_the_constraints_leave_room_for_a_torch_without_cuda():
+    assert not [name for name in _pins() if name.startswith(("nvidia-", "cuda-", "triton"))]
+
+
+def test_the_constraints_say_which_python_they_are_for():
+    assert "Python 3.11" in (ROOT / "constraints.txt").read_text().splitlines()[0]
+
+
+def test_conda_gets_a_python_that_the_project_allows():
+    python = next(
+        item for item in CONDA["dependencies"] if isinstance(item, str) and item.startswith("python")
+    )
+    assert Requirement("python" + PROJECT["requires-python"]).specifier.contains(python.split("=")[1] + ".0")
+
+
+def test_conda_installs_the_same_extras_under_the_same_constraints_as_make():
+    through_pip = next(item["pip"] for item in CONDA["dependencies"] if isinstance(item, dict))
+    assert through_pip == ["-c constraints.txt", "-e .[dev]"]
+    assert "-c constraints.txt -e '.[dev]'" in (ROOT / "Makefile").read_text()
+    assert list(PROJECT["optional-dependencies"]) == ["dev"]

@@ -1,0 +1,58 @@
+"""What is published holds together: records, weights, README; and a chapter fails when its weights were touched."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from reprolib import catalogue, chapters, claims, records, verify
+
+BOOK = records.PROJECT / "book"
+HEADLINE = [catalogue.em(5)]
+NAMED = [*HEADLINE, catalogue.em_sgd(5), *catalogue.em_inner().values()]
+
+
+@pytest.mark.parametrize("experiment", NAMED, ids=lambda experiment: experiment.key)
+def test_every_experiment_that_the_book_names_is_recorded(experiment):
+    record = records.find(experiment, (records.PUBLISHED,))
+    assert record is not None, f"train it: {verify.command({'experiment': experiment.to_dict()})}"
+    assert len(record["loss"]) == experiment.steps
+    assert not record["environment"]["code"].endswith("+"), "recorded from code that was not committed"
+
+
+@pytest.mark.parametrize("experiment", HEADLINE, ids=lambda experiment: experiment.key)
+def test_headline_weights_are_kept_and_are_the_recorded_ones(experiment):
+    record = records.find(experiment, (records.PUBLISHED,))
+    assert records.file_hash(records.weights_path(record)) == record["weights"]["sha256"]
+
+
+def test_all_records_are_whole_and_all_weights_have_a_record():
+    for path in records.PUBLISHED.glob("*.json"):
+        record = records.read(path)
+        assert records.weights_path(record).exists() == record["weights"]["kept"]
+    for path in records.PUBLISHED.glob("*.safetensors"):
+        assert path.with_suffix(".json").exists()
+
+
+def test_a_clone_stays_light():
+    assert sum(path.stat().st_size for path in records.PUBLISHED.glob("*.safetensors")) < 40e6
+
+
+def test_the_readme_shows_the_recorded_results():
+    text = (records.PROJECT / "README.md").read_text(encoding="utf-8")
+    shown = text.partition("<!-- results: python -m reprolib.claims -->\n")[2].partition("\n<!-- end of results -->")[0]
+    assert shown == claims.plain_table(claims.claims())
+
+
+def test_the_em_chapter_fails_when_its_weights_were_changed(tmp_path, monkeypatch):
+    runs = tmp_path / "runs"
+    shutil.copytree(records.PUBLISHED, runs)
+    weights = runs / f"{records.record_name(catalogue.em(5))}.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    monkeypatch.setenv("REPROLIB_RUNS", str(runs))
+    with pytest.raises(RuntimeError, match="were changed"):
+        chapters.run(BOOK / "07_em.ipynb", tmp_path / "out.ipynb", log=False)
+    assert not (tmp_path / "out.ipynb").exists()

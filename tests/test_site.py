@@ -1,0 +1,152 @@
+"""The publication: the committed chapters are whole, and the site built from them stands on its own."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reprolib import book, chapters
+
+CHAPTERS = sorted(book.BOOK.glob("*.ipynb"))
+each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+
+# Attributes by which a browser fetches something while it shows a page (a link to follow is none of them).
+FETCHED = {
+    "script": ("src",),
+    "img": ("src", "srcset"),
+    "link": ("href",),
+    "iframe": ("src",),
+    "source": ("src", "srcset"),
+    "video": ("src", "poster"),
+    "audio": ("src",),
+    "object": ("data",),
+    "embed": ("src",),
+}
+NOT_FETCHED = {"canonical", "next", "prev", "search", "index", "author", "license", "alternate"}
+
+
+class Page(HTMLParser):
+    """What a page fetches, its images' alternative texts, and its inline scripts and styles."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.fetched: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.inline = ""
+        self._within = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self._within = tag
+        if tag == "img":
+            self.images.append(found)
+        if not (tag == "link" and found.get("rel") in NOT_FETCHED):
+            self.fetched += [found[name] for name in FETCHED.get(tag, ()) if found.get(name)]
+
+    def handle_endtag(self, tag):
+        self._within = ""
+
+    def handle_data(self, text):
+        if self._within in ("script", "style"):
+            self.inline += text
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    book.assemble(executed=None, source=folder / "source")
+    return book.build_site(folder / "source", folder).parent
+
+
+@pytest.fixture(scope="module")
+def pages(site) -> dict[str, Page]:
+    # _static holds templates, which are no pages
+    found = sorted([*site.glob("*.html"), *site.glob("book/*.html")])
+    return {str(path.relative_to(site)): Page(path) for path in found}
+
+
+# the chapters
+
+
+def test_the_table_of_contents_lists_exactly_the_chapters():
+    toc = yaml.safe_load((book.ROOT / "_toc.yml").read_text())
+    files = [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+    notebooks = [f"book/{path.stem}" for path in CHAPTERS]
+    assert sorted(files) == sorted([*notebooks, "book/references", "book/status"])
+
+
+@each_chapter
+def test_every_cell_of_a_committed_chapter_has_run_without_error(path):
+    cells = [cell for cell in chapters.read(path).cells if cell.cell_type == "code" and cell.source.strip()]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [out for cell in cells for out in cell.outputs if out.output_type == "error"]
+
+
+@each_chapter
+def test_committed_outputs_were_published_from_this_code_on_the_chapters_data(path):
+    record = book._read_records(book.BOOK / book.PUBLISHED)[path.stem]
+    assert record.code == chapters.code_hash(chapters.read(path))
+    assert record.needs == chapters.needs(path) and record.missing == ()
+
+
+@each_chapter
+def test_every_chapter_has_parameters_with_a_word_of_help(path):
+    found = chapters.parameters(path)
+    assert found and all(parameter.help for parameter in found.values())
+
+
+# the site
+
+
+def test_the_first_page_leads_to_the_book(site):
+    target = re.search(r'url=([^"]+)"', (site / "index.html").read_text())
+    first = site / (target[1] if target else "index.html")
+    assert first.stat().st_size > 1000
+
+
+def test_every_chapter_has_a_page(site):
+    assert {path.stem for path in (site / "book").glob("*.html")} >= {path.stem for path in CHAPTERS}
+
+
+def test_a_page_asks_no_other_host_for_anything(pages):
+    foreign = [
+        (name, url) for name, page in pages.items() for url in page.fetched if re.match(r"(\w+:)?//", url)
+    ]
+    assert foreign == []
+
+
+def test_inline_scripts_and_styles_name_no_other_host(pages):
+    named = {
+        (name, url)
+        for name, page in pages.items()
+        for url in re.findall(r"https?://[\w.-]+", page.inline)
+        if url != "http://www.w3.org"  # the name of the SVG namespace
+    }
+    assert named == set()
+
+
+def test_style_sheets_load_nothing_from_another_host(site):
+    for sheet in site.rglob("*.css"):
+        assert not re.search(r"""(url\(|@import)\s*['"]?(https?:)?//""", sheet.read_text(encoding="utf-8")), (
+            sheet
+        )
+
+
+def test_what_a_page_fetches_is_there(site, pages):
+    for name, page in pages.items():
+        for url in page.fetched:
+            target = (site / name).parent / url.split("?")[0].split("#")[0]
+            assert url.startswith("data:") or target.exists(), (name, url)
+
+
+def test_every_image_has_an_alternative_text(pages):
+    for name, page in pages.items():
+        for image in page.images:
+            text = (image.get("alt") or "").strip()
+            # where none is given, the builder puts the file's name
+            assert text and not re.search(r"\.(png|svg|jpe?g|gif)$", text), (name, image.get("src"))
