@@ -63,7 +63,9 @@ def publish(names: Sequence[str] = (), folder: Path = BOOK) -> None:
     paths = chapters(names, folder)
     absent = sorted({name for path in paths for name in needs(path) if not data.present(name)})
     if absent:
-        raise FileNotFoundError(f"Chapters are published from the real data only; absent: {', '.join(absent)}.")
+        raise FileNotFoundError(
+            f"Chapters are published from the real data only; absent: {', '.join(absent)}."
+        )
     done = execute_all(paths, BUILD / "published")
     for path in paths:
         strip(BUILD / "published" / path.name, path)

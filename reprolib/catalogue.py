@@ -18,17 +18,14 @@ def em(fold: int) -> Experiment:
     )
 
 
-def em_sgd(fold: int) -> Experiment:
-    """The same with the paper's optimiser: SGD with momentum 0.99, batch size 1."""
-    return em(fold).replace(optimiser="sgd")
-
-
 def em_inner() -> dict[str, Experiment]:
     """The trials on the inner split of fold 5 that the headline recipe was chosen from."""
     base = em(5).replace(split="inner", steps=700)
     return {
-        "Adam, 0.001": base,
-        "Adam, 0.002": base.replace(learning_rate=2e-3),
+        "Adam, rate 0.001": base,
+        "Adam, rate 0.002": base.replace(learning_rate=2e-3),
+        "Adam, rate 0.001, w0 = 5": base.replace(w0=5.0),
+        "SGD, momentum 0.99, rate 0.001": base.replace(optimiser="sgd"),
     }
 
 

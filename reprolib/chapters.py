@@ -90,7 +90,10 @@ def parameters(path: str | Path) -> dict[str, Parameter]:
     Raises ValueError where papermill would silently drop a parameter (a line with a second `=`), or where
     one has no plain value of type bool, int, float or str.
     """
-    tagged = [cell for cell in read(path).cells if "parameters" in cell.metadata.get("tags", [])]
+    notebook = read(path)
+    if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
+        raise ValueError(f"{path} must name the kernel python3 in its metadata (kernelspec).")
+    tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     if not tagged:
         return {}
     read_by_papermill = papermill.inspect_notebook(path)

@@ -1,7 +1,7 @@
 """Fig. 1, drawn from the network itself: forward hooks see what goes into and out of every layer.
 
 Nothing here knows the architecture beyond what the hooks report: were the network built otherwise, table and
-drawing would show it. On PyTorch's "meta" device a forward pass computes shapes and no values, whatever the size.
+drawing would show it. On PyTorch's "meta" device a forward pass computes shapes, no values.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def layers(model: UNet, tile: int = 572) -> tuple[Layer, ...]:
 def receptive_fields(found: Sequence[Layer]) -> list[tuple[np.ndarray, np.ndarray]]:
     """First and last input row (px) that each row of each layer's output depends on (unpadded convolutions).
 
-    A 3x3 convolution joins the intervals of three neighbours, a max-pool of two, a concatenation of both its maps;
+    A 3x3 convolution joins the intervals of three neighbours, a max-pool of two, a concatenation of both;
     an up-convolution repeats each. Columns are alike.
 
     Returns:

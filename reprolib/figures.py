@@ -174,7 +174,7 @@ def hatched(axis: Axes, region: np.ndarray, colour: str = OKABE_ITO["vermillion"
     framed = np.pad(region.astype(float), 1)
     rows, columns = (np.arange(-1, side + 1) for side in region.shape)
     limits = axis.get_xlim(), axis.get_ylim()
-    drawn = axis.contourf(columns, rows, framed, levels=[0.5, 1.5], colors="none", hatches=["////"])
+    drawn = axis.contourf(columns, rows, framed, levels=[0.5, 1.5], colors="none", hatches=["//"])
     drawn.set_edgecolor(colour)
     drawn.set_linewidth(0.8)
     axis.set(xlim=limits[0], ylim=limits[1])  # the frame of zeros must not widen the picture

@@ -17,23 +17,18 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-import pooch
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from reprolib.experiment import Experiment
+from reprolib.files import cache_folder
 
 PROJECT = Path(__file__).resolve().parent.parent
 PUBLISHED = Path(os.environ.get("REPROLIB_RUNS") or PROJECT / "runs")
 FORMAT = 1  # of the record; raised when a field changes its meaning
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "safetensors")
-
-
-def cache_folder() -> Path:
-    """Where this machine's own runs, checkpoints and downloads lie: REPROLIB_CACHE, else the user's cache folder."""
-    return Path(os.environ.get("REPROLIB_CACHE") or pooch.os_cache("reprolib"))
 
 
 def record_name(experiment: Experiment) -> str:

@@ -40,8 +40,8 @@ class Source:
 
 
 CTC_TERMS = (
-    "Publications must cite the challenge's Nature Methods paper and acknowledge the Cell Tracking "
-    "Challenge; a submission or a report of results needs no consent; other public scientific use needs the data "
+    "Publications must cite the challenge's Nature Methods paper and acknowledge the challenge as source. "
+    "A submission or a report of results needs no consent; other public scientific use needs the data "
     "providers' permission, commercial use that of the organisers and the providers."
 )
 CTC_LABELS = (

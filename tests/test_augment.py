@@ -1,4 +1,4 @@
-"""Augmentation: the field against an interpolation written here, the warp against ramps that reveal each position."""
+"""Augmentation: the field against an interpolation written here, the warp against ramps."""
 
 from __future__ import annotations
 
@@ -26,23 +26,27 @@ def still(**options) -> dict:
     return {"elastic": 0.0, "rotate": False, "grey": 0.0, "halo": 0} | options
 
 
-# --- the displacement field -------------------------------------------------------------------------------------------
+# --- the displacement field ---
 
 
 def test_the_grids_vectors_have_the_asked_standard_deviation():
     generator = seeded(0)
-    nodes = torch.stack([displacement(9, 10.0, generator)[:, ::4, ::4] for _ in range(1500)])  # 27,000 numbers
+    nodes = torch.stack(
+        [displacement(9, 10.0, generator)[:, ::4, ::4] for _ in range(1500)]
+    )  # 27,000 numbers
     assert nodes.shape == (1500, 2, 3, 3)
     assert nodes.std().item() == pytest.approx(10.0, rel=0.02)
     assert abs(nodes.mean().item()) < 0.25
     for axis in range(2):  # every node for itself: four standard errors
-        assert nodes.std(dim=0)[axis].numpy() == pytest.approx(np.full((3, 3), 10.0), rel=4 / math.sqrt(2 * 1500))
+        assert nodes.std(dim=0)[axis].numpy() == pytest.approx(
+            np.full((3, 3), 10.0), rel=4 / math.sqrt(2 * 1500)
+        )
     correlation = np.corrcoef(nodes.reshape(1500, 18).numpy(), rowvar=False) - np.eye(18)
     assert np.abs(correlation).max() < 0.12  # no node, and neither dy nor dx, knows of another
 
 
 def cubic_convolution(nodes: np.ndarray, side: int, a: float = -0.75) -> np.ndarray:
-    """Keys' cubic convolution of a (3, 3) grid spread over ``side`` px, corner to corner, constant beyond the grid."""
+    """Keys' cubic convolution of a (3, 3) grid spread over ``side`` px, corner to corner, constant beyond."""
 
     def kernel(t: float) -> float:
         t = abs(t)
@@ -90,7 +94,7 @@ def test_an_impossible_field_is_refused(tile, std):
         displacement(tile, std)
 
 
-# --- samples ----------------------------------------------------------------------------------------------------------
+# --- samples ----------
 
 
 def test_the_same_generator_state_gives_the_same_sample():
@@ -117,12 +121,14 @@ def test_image_and_labels_are_warped_alike(flip):
     for seed in range(6):
         for image, plane in ((rows, 0), (columns, 1)):
             sampled, targets = augment(image, ramps(height, width), 204, seeded(seed), grey=0.0, flip=flip)
-            # The image tells the position to a fraction of a pixel, the labels the nearest pixel to that very position.
+            # The image tells the position to a fraction of a pixel, the labels the nearest pixel to it.
             assert (sampled[92:-92, 92:-92] - targets[plane]).abs().max() <= 0.5 + 1e-3
 
 
 def test_in_flat_regions_image_and_labels_agree_exactly():
-    blocks = torch.from_numpy(np.kron(np.random.default_rng(0).integers(0, 6, (8, 8)), np.ones((20, 20)))).float()
+    blocks = torch.from_numpy(
+        np.kron(np.random.default_rng(0).integers(0, 6, (8, 8)), np.ones((20, 20)))
+    ).float()
     sampled, targets = augment(blocks, blocks[None], 284, seeded(5), grey=0.0)
     sampled, target = sampled[92:-92, 92:-92].numpy(), targets[0].numpy()
     flat = ndimage.minimum_filter(target, 5) == ndimage.maximum_filter(target, 5)
@@ -165,7 +171,9 @@ def test_with_all_but_the_shift_off_a_tile_is_a_plain_crop_of_the_mirrored_image
         ramp = augment(planes[0], planes, tile, seeded(seed), **still(flip=flip))[0]
         slope = augment(planes[1], planes, tile, seeded(seed), **still(flip=flip))[0]
         wanted = ndimage.map_coordinates(image.double().numpy(), [ramp.numpy(), slope.numpy()], order=1)
-        inside = (ramp > 1) & (ramp < height - 2) & (slope > 1) & (slope < width - 2)  # a ramp's own turning points blur
+        inside = (
+            (ramp > 1) & (ramp < height - 2) & (slope > 1) & (slope < width - 2)
+        )  # a ramp's own turning points blur
         np.testing.assert_allclose(sampled[inside].numpy(), wanted[inside.numpy()], atol=1e-3)
 
 
@@ -173,7 +181,10 @@ def test_the_tiles_centre_is_anywhere_in_the_image():
     rows, columns = ramps(101, 51)
     centres = []
     for seed in range(400):
-        y, x = (augment(image, ramps(101, 51), 3, seeded(seed), **still())[0][1, 1].item() for image in (rows, columns))
+        y, x = (
+            augment(image, ramps(101, 51), 3, seeded(seed), **still())[0][1, 1].item()
+            for image in (rows, columns)
+        )
         centres.append((y / 100, x / 50))
     for axis in zip(*centres, strict=True):
         assert stats.kstest(axis, "uniform").pvalue > 0.01
@@ -181,7 +192,7 @@ def test_the_tiles_centre_is_anywhere_in_the_image():
 
 
 def angles_and_hands(samples: int, **options) -> tuple[list[float], list[float]]:
-    """Angle in turns, and handedness (+1 or -1), of samples without displacement, from the slopes of the ramps."""
+    """Angles in turns, and handedness (+1 or -1), of undeformed samples, from the slopes of the ramps."""
     planes, angles, hands = ramps(400, 400), [], []
     for seed in range(samples):
         y, x = (augment(image, planes, 3, seeded(seed), **still(**options))[0] for image in planes)
@@ -189,7 +200,9 @@ def angles_and_hands(samples: int, **options) -> tuple[list[float], list[float]]
             continue  # folded at the edge
         a, b = (y[2, 1] - y[0, 1]).item() / 2, (x[2, 1] - x[0, 1]).item() / 2
         c, d = (y[1, 2] - y[1, 0]).item() / 2, (x[1, 2] - x[1, 0]).item() / 2
-        assert math.hypot(a, b) == pytest.approx(1, abs=1e-3) and math.hypot(c, d) == pytest.approx(1, abs=1e-3)
+        assert math.hypot(a, b) == pytest.approx(1, abs=1e-3) and math.hypot(c, d) == pytest.approx(
+            1, abs=1e-3
+        )
         assert a * c + b * d == pytest.approx(0, abs=1e-3)  # neither shear nor scale
         angles.append(math.atan2(b, a) / (2 * math.pi) % 1)
         hands.append(a * d - b * c)
@@ -264,7 +277,8 @@ def test_the_labels_are_the_centre_of_what_they_would_be_without_halo():
     [
         ({"image": torch.zeros(1, 9, 9)}, "do not fit"), ({"labels": torch.zeros(9, 9)}, "do not fit"),
         ({"labels": torch.zeros(1, 9, 8)}, "do not fit"), ({"tile": 200}, "nearest: 188 and 204"),
-        ({"grey": 1.0}, "grey must be in"), ({"grey": -0.1}, "grey must be in"), ({"grey": math.nan}, "grey must be in"),
+        ({"grey": 1.0}, "grey must be in"), ({"grey": -0.1}, "grey must be in"),
+        ({"grey": math.nan}, "grey must be in"),
         ({"elastic": -1.0}, "elastic must be"), ({"elastic": math.nan}, "elastic must be"),
         ({"tile": 1, "halo": 0}, "at least 2 px"),
         ({"image": torch.zeros(1, 9), "labels": torch.zeros(1, 1, 9)}, "do not fit"),
@@ -276,7 +290,7 @@ def test_what_cannot_be_augmented_is_refused(options, message):
         augment(**given | options)
 
 
-# --- normalisation ----------------------------------------------------------------------------------------------------
+# --- normalisation ----------
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32, np.float64, bool])
@@ -299,9 +313,11 @@ def test_scale_and_offset_of_the_grey_values_do_not_matter():
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.zeros((3, 4, 4)), r"\(H, W\) array"), (np.zeros(4), r"\(H, W\) array"), (np.zeros((4, 4), complex), r"\(H, W\) array"),
+        (np.zeros((3, 4, 4)), r"\(H, W\) array"), (np.zeros(4), r"\(H, W\) array"),
+        (np.zeros((4, 4), complex), r"\(H, W\) array"),
         (np.array([["a", "b"]]), r"\(H, W\) array"), (np.full((4, 4), 7), "is constant"),
-        (np.array([[0, 1], [2, math.nan]]), "NaN or infinite"), (np.array([[0, 1], [2, math.inf]]), "NaN or infinite"),
+        (np.array([[0, 1], [2, math.nan]]), "NaN or infinite"), (np.array([[0, 1],
+        [2, math.inf]]), "NaN or infinite"),
         (np.zeros((0, 4)), r"\(H, W\) array"),
     ],
 )  # fmt: skip

@@ -95,8 +95,8 @@ ROWS = 16  # one period of the pooling phase
 def fields_by_gradient(tile: int) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """First and last input row with a non-zero gradient, for some layers' first output rows.
 
-    The network's weights are positive. So a max-pool picks its upper row on an image that darkens downwards, its
-    lower row on one that brightens: together the two gradients touch both ends of the receptive field.
+    The network's weights are positive. So a max-pool picks its upper row on an image that darkens downwards,
+    its lower row on one that brightens: together the two gradients touch both ends of the receptive field.
     """
     model = UNet(width=1, dropout=0.0).double()
     with torch.no_grad():

@@ -14,8 +14,10 @@ from reprolib.data import Dataset
 from reprolib.experiment import Experiment, choose, held_out_indices, training_indices
 
 NON_DEFAULTS = {
-    "data": "dic-hela", "fold": 2, "split": "inner", "images": 3, "variant": "release", "width": 16, "dropout": 0.25,
-    "skips": False, "padding": "same", "initialisation": "pytorch", "weights": "none", "w0": 5.0, "sigma": 3.0,
+    "data": "dic-hela", "fold": 2, "split": "inner", "images": 3, "variant": "release", "width": 16,
+    "dropout": 0.25,
+    "skips": False, "padding": "same", "initialisation": "pytorch", "weights": "none", "w0": 5.0,
+    "sigma": 3.0,
     "elastic": 0.0, "rotate": False, "grey": 0.0, "flip": True, "optimiser": "adam", "momentum": 0.9,
     "learning_rate": 0.01, "schedule": "cosine", "steps": 10, "tile": 512, "seed": 7,
 }  # fmt: skip
@@ -109,7 +111,8 @@ def test_replace_changes_a_copy():
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("widht", "width"), ("learningrate", "learning_rate"), ("optimizer", "optimiser"), ("step", "steps")]
+    ("name", "near"),
+    [("widht", "width"), ("learningrate", "learning_rate"), ("optimizer", "optimiser"), ("step", "steps")],
 )
 def test_an_unknown_field_is_refused_with_the_nearest_name(name, near):
     for refuse in (lambda: Experiment().replace(**{name: 1}), lambda: Experiment.from_dict({name: 1})):
@@ -121,16 +124,19 @@ def test_an_unknown_field_is_refused_with_the_nearest_name(name, near):
     ("name", "value", "near"),
     [
         ("variant", "papr", "paper"), ("padding", "vallid", "valid"), ("initialisation", "torch", "pytorch"),
-        ("weights", "ful", "full"), ("optimiser", "Adam", "adam"), ("schedule", "cos", "cosine"), ("split", "folds", "fold"),
+        ("weights", "ful", "full"), ("optimiser", "Adam", "adam"), ("schedule", "cos", "cosine"),
+        ("split", "folds", "fold"),
     ],
 )  # fmt: skip
 def test_an_unknown_choice_is_refused_with_the_nearest_one(name, value, near):
-    with pytest.raises(ValueError, match=rf"{name} '{value}' is unknown: choose one of .*did you mean '{near}'\?"):
+    with pytest.raises(
+        ValueError, match=rf"{name} '{value}' is unknown: choose one of .*did you mean '{near}'\?"
+    ):
         Experiment(**{name: value})
 
 
 def test_a_name_like_no_other_is_refused_without_a_guess():
-    with pytest.raises(ValueError, match="unknown: choose one of sgd, adam$"):
+    with pytest.raises(ValueError, match=r"unknown: choose one of sgd, adam$"):
         Experiment(optimiser="zzz")
     assert choose("letter", "a", ("a", "b")) == "a"
 
@@ -138,7 +144,8 @@ def test_a_name_like_no_other_is_refused_without_a_guess():
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
-        ("width", 16.0, "int"), ("width", "16", "int"), ("width", True, "int"), ("skips", 1, "bool"), ("skips", "false", "bool"),
+        ("width", 16.0, "int"), ("width", "16", "int"), ("width", True, "int"), ("skips", 1, "bool"),
+        ("skips", "false", "bool"),
         ("sigma", "5", "float"), ("sigma", True, "float"), ("data", None, "str"), ("tile", None, "int"),
         ("learning_rate", np.float32(0.1), "float"),
     ],
@@ -151,9 +158,11 @@ def test_a_value_of_another_type_is_refused(name, value, wanted):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("fold", 0), ("images", -1), ("width", 0), ("width", 2000), ("dropout", 1.0), ("dropout", -0.1), ("w0", -1.0),
+        ("fold", 0), ("images", -1), ("width", 0), ("width", 2000), ("dropout", 1.0), ("dropout", -0.1),
+        ("w0", -1.0),
         ("sigma", 0.0), ("elastic", -1.0), ("grey", 1.0), ("momentum", 1.0), ("learning_rate", 0.0),
-        ("learning_rate", math.nan), ("learning_rate", math.inf), ("learning_rate", -1e-3), ("steps", 0), ("seed", -1),
+        ("learning_rate", math.nan), ("learning_rate", math.inf), ("learning_rate", -1e-3), ("steps", 0),
+        ("seed", -1),
         ("seed", 2**31), ("sigma", math.nan), ("w0", math.inf),
     ],
 )  # fmt: skip
@@ -172,7 +181,7 @@ def test_a_tile_that_does_not_fit_is_refused_with_the_nearest():
     assert Experiment(padding="same", tile=512).tile == 512
 
 
-# --- folds ------------------------------------------------------------------------------------------------------------
+# --- folds ----------
 
 
 @pytest.mark.parametrize("fold", [1, 2, 3, 4, 5])

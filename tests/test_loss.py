@@ -1,4 +1,4 @@
-"""The energy against brute force: Eq. 2 pixel by pixel, Eq. 1 in loops, separation borders in a double loop."""
+"""The energy against brute force: Eq. 2 pixel by pixel, Eq. 1 in loops, separation in a double loop."""
 
 from __future__ import annotations
 
@@ -53,12 +53,15 @@ def test_the_weight_map_equals_brute_force_where_the_image_is_wider_than_the_rea
     labels = np.zeros((3, 400), np.int32)
     for label, column in enumerate((0, 9, 200, 212, 399), start=1):
         labels[1, column] = label
-    np.testing.assert_allclose(weight_map(labels, None), equation_2(labels, 1, 1, 10.0, 5.0), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(
+        weight_map(labels, None), equation_2(labels, 1, 1, 10.0, 5.0), atol=1e-5, rtol=0
+    )
 
 
 def test_a_gap_of_three_pixels_weighs_what_the_hand_computes():
     labels = np.array([[1, 1, 0, 0, 0, 2, 2, 0]])
-    # In the gap d1 + d2 is 1 + 3, 2 + 2, 3 + 1; to the right of cell 2 it is 1 + 6 (sigma 5: exp(-16/50), exp(-49/50)).
+    # In the gap d1 + d2 is 1 + 3, 2 + 2, 3 + 1; to the right of cell 2 it is 1 + 6.
+    # With sigma 5 that makes exp(-16/50) and exp(-49/50).
     gap, right = 1 + 10 * math.exp(-0.32), 1 + 10 * math.exp(-0.98)
     np.testing.assert_allclose(weight_map(labels, None), [[1, 1, gap, gap, gap, 1, 1, right]], rtol=1e-6)
     # Balanced: 4 of 8 pixels are cell, so both classes weigh 1 and nothing changes.
@@ -101,7 +104,9 @@ def test_ignored_pixels_weigh_nothing_and_do_not_count_in_the_class_frequencies(
 def test_a_cell_in_the_ignored_region_still_draws_its_border():
     labels = np.array([[1, 0, 0, 2]])
     ignore = np.array([[True, False, False, False]])
-    np.testing.assert_array_equal(weight_map(labels, None, ignore=ignore)[:, 1:], weight_map(labels, None)[:, 1:])
+    np.testing.assert_array_equal(
+        weight_map(labels, None, ignore=ignore)[:, 1:], weight_map(labels, None)[:, 1:]
+    )
 
 
 def separated_by_loops(labels: np.ndarray) -> np.ndarray:
@@ -205,7 +210,9 @@ def test_if_all_is_ignored_loss_and_gradient_are_zero():
 def test_the_value_at_ignored_pixels_does_not_matter_even_if_huge():
     logits, target, weights = map(torch.from_numpy, batch())
     other = torch.where((target == IGNORE)[:, None], 1e6, logits)
-    assert torch.equal(weighted_cross_entropy(logits, target, weights), weighted_cross_entropy(other, target, weights))
+    assert torch.equal(
+        weighted_cross_entropy(logits, target, weights), weighted_cross_entropy(other, target, weights)
+    )
 
 
 def test_huge_logits_stay_finite():
@@ -220,12 +227,21 @@ def test_half_precision_logits_are_computed_in_single_precision(dtype):
     short = logits.to(dtype)
     found = weighted_cross_entropy(short, target, weights.float())
     assert found.dtype == torch.float32
-    assert float(found) == pytest.approx(equation_1(short.double().numpy(), target.numpy(), weights.numpy()), rel=1e-5)
+    assert float(found) == pytest.approx(
+        equation_1(short.double().numpy(), target.numpy(), weights.numpy()), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(
     "labels",
-    [np.zeros((3, 3)), np.zeros((2, 3, 3), int), np.full((2, 2), -1), np.zeros((0, 3), int), [[0, 1]], np.zeros((2, 2), bool)],
+    [
+        np.zeros((3, 3)),
+        np.zeros((2, 3, 3), int),
+        np.full((2, 2), -1),
+        np.zeros((0, 3), int),
+        [[0, 1]],
+        np.zeros((2, 2), bool),
+    ],
 )
 def test_what_are_no_instance_labels_is_refused(labels):
     for function in (separate, weight_map):
@@ -238,9 +254,12 @@ def test_what_are_no_instance_labels_is_refused(labels):
     [
         ({"w0": -1.0}, "w0 must be >= 0"), ({"sigma": 0.0}, "sigma > 0"), ({"sigma": math.nan}, "sigma > 0"),
         ({"w0": math.inf}, "w0"), ({"class_weights": "balance"}, "'balance' is unknown: use 'balanced'"),
-        ({"class_weights": (1.0,)}, "two finite numbers"), ({"class_weights": (1.0, -1.0)}, "two finite numbers"),
-        ({"class_weights": (1.0, math.nan)}, "two finite numbers"), ({"ignore": np.zeros((2, 2), bool)}, "shape"),
-        ({"ignore": np.zeros((1, 4), int)}, "bool array"), ({"ignore": np.ones((1, 4), bool)}, "no annotated pixel"),
+        ({"class_weights": (1.0,)}, "two finite numbers"),
+        ({"class_weights": (1.0, -1.0)}, "two finite numbers"),
+        ({"class_weights": (1.0, math.nan)}, "two finite numbers"),
+        ({"ignore": np.zeros((2, 2), bool)}, "shape"),
+        ({"ignore": np.zeros((1, 4), int)}, "bool array"),
+        ({"ignore": np.ones((1, 4), bool)}, "no annotated pixel"),
     ],
 )  # fmt: skip
 def test_impossible_parameters_of_the_weight_map_are_refused(options, message):
@@ -257,7 +276,11 @@ def test_balanced_weights_need_both_classes(labels):
 
 def test_shapes_and_classes_that_do_not_fit_are_refused():
     logits, target, weights = map(torch.from_numpy, batch())
-    for wrong in ((logits[0], target, weights), (logits, target[:, 1:], weights), (logits, target, weights[..., 1:])):
+    for wrong in (
+        (logits[0], target, weights),
+        (logits, target[:, 1:], weights),
+        (logits, target, weights[..., 1:]),
+    ):
         with pytest.raises(ValueError, match="do not fit"):
             weighted_cross_entropy(*wrong)
     for value in (-1, 2, 254):

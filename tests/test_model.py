@@ -11,7 +11,7 @@ from torch import nn
 
 from reprolib.model import UNet, centre_crop, initialise, input_side, output_side, two_convolutions
 
-# Fig. 1, read off the drawing: the sides behind each 3x3 convolution for a 572 tile, and behind each up-convolution.
+# Fig. 1, read off the drawing: the sides of a 572 tile behind each 3x3 convolution and each up-convolution.
 FIG_1_CONVOLUTIONS = [570, 568, 282, 280, 138, 136, 66, 64, 30, 28, 54, 52, 102, 100, 198, 196, 390, 388]
 FIG_1_UP = [56, 104, 200, 392]
 FIG_1_CHANNELS = [64, 64, 128, 128, 256, 256, 512, 512, 1024, 1024, 512, 512, 256, 256, 128, 128, 64, 64]
@@ -35,11 +35,13 @@ def parameters(model: nn.Module) -> int:
 
 
 def shapes_in_a_572_tile(model: UNet) -> list[tuple[nn.Module, tuple, tuple]]:
-    """(layer, shape of its input, shape of its output) for each convolution, in the order of their computation."""
+    """(layer, shape of its input, shape of its output) for each convolution, in the order of computation."""
     seen = []
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            layer.register_forward_hook(lambda layer, x, y: seen.append((layer, tuple(x[0].shape), tuple(y.shape))))
+            layer.register_forward_hook(
+                lambda layer, x, y: seen.append((layer, tuple(x[0].shape), tuple(y.shape)))
+            )
     model(torch.empty(1, 1, 572, 572, device="meta"))
     return seen
 
@@ -93,7 +95,7 @@ def test_only_the_release_has_a_relu_behind_the_up_convolutions():
         model, lowest = small(variant=variant), []
         for up, expand in zip(model.up, model.expand, strict=True):
             expand.register_forward_pre_hook(
-                lambda _, x, n=up.out_channels: lowest.append(x[0][:, :n].min().item())
+                lambda _, x, n=up.out_channels, lowest=lowest: lowest.append(x[0][:, :n].min().item())
             )
         model(x)
         assert len(lowest) == 4
@@ -134,7 +136,9 @@ def test_the_sides_that_fit_are_those_whose_pools_all_see_even_sides():
                 output_side(side)
 
 
-@pytest.mark.parametrize(("side", "near"), [(570, "556 and 572"), (573, "572 and 588"), (100, "188"), (-3, "188")])
+@pytest.mark.parametrize(
+    ("side", "near"), [(570, "556 and 572"), (573, "572 and 588"), (100, "188"), (-3, "188")]
+)
 def test_a_bad_input_side_is_refused_with_rule_and_nearest(side, near):
     with pytest.raises(ValueError, match=rf"{side} px.*16 k \+ 60.*nearest: {near}$"):
         output_side(side)
@@ -236,12 +240,16 @@ def mean_squares(initialisation: str) -> list[tuple[float, float]]:
         for pair in (*model.down, *model.expand):
             for k in (0, 2):
                 pair[k].register_forward_hook(
-                    lambda _, x, y, found=found: found.append((float(x[0].square().mean()), float(y.relu().square().mean())))
+                    lambda _, x, y, found=found: found.append(
+                        (float(x[0].square().mean()), float(y.relu().square().mean()))
+                    )
                 )
         with torch.no_grad():
             model(torch.randn(1, 1, 188, 188))
         pairs.append(found)
-    return [tuple(sum(values) / 3 for values in zip(*layer, strict=True)) for layer in zip(*pairs, strict=True)]
+    return [
+        tuple(sum(values) / 3 for values in zip(*layer, strict=True)) for layer in zip(*pairs, strict=True)
+    ]
 
 
 def test_the_papers_initialisation_keeps_the_scale_of_the_feature_maps():
@@ -311,7 +319,7 @@ def test_a_shift_by_16_px_shifts_the_answer_and_one_by_8_px_does_not():
 
 
 def receptive_field(position: int) -> tuple[int, int]:
-    """First and last input px that an output px sees along one axis: intervals walked backwards through Fig. 1."""
+    """First and last input px that an output px sees along an axis: intervals walked back through Fig. 1."""
 
     def descend(low: int, high: int, level: int) -> tuple[int, int]:
         """From behind a level's last convolutions to the input."""
@@ -337,7 +345,10 @@ def test_the_gradient_reaches_exactly_the_receptive_field(position):
             parameter.fill_(0.1)  # positive: no ReLU blocks, and nothing cancels
     ramp = torch.arange(1.0, 205.0, dtype=torch.float64)
     reached = []
-    for rows in (ramp, ramp.flip(0)):  # a max-pool hands its gradient to the larger px: once the last, once the first
+    for rows in (
+        ramp,
+        ramp.flip(0),
+    ):  # a max-pool hands its gradient to the larger px: once the last, once the first
         x = rows[:, None].expand(204, 204)[None, None].clone().requires_grad_()
         model(x)[0, 1, position, 8].backward()
         lit = x.grad[0, 0].abs().sum(dim=1).nonzero().flatten()
@@ -353,7 +364,8 @@ def test_the_smallest_tile_of_188_px_is_all_seen_and_no_more_is_needed():
 @pytest.mark.parametrize(
     "options",
     [
-        {"variant": "papers"}, {"padding": "mirror"}, {"initialisation": "he"}, {"width": 0}, {"in_channels": 0},
+        {"variant": "papers"}, {"padding": "mirror"}, {"initialisation": "he"}, {"width": 0},
+        {"in_channels": 0},
         {"classes": 1}, {"dropout": 1.0}, {"dropout": -0.1}, {"dropout": float("nan")},
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ from reprolib import catalogue, chapters, claims, records, verify
 
 BOOK = records.PROJECT / "book"
 HEADLINE = [catalogue.em(5)]
-NAMED = [*HEADLINE, catalogue.em_sgd(5), *catalogue.em_inner().values()]
+NAMED = [*HEADLINE, *catalogue.em_inner().values()]
 
 
 @pytest.mark.parametrize("experiment", NAMED, ids=lambda experiment: experiment.key)

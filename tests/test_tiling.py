@@ -1,4 +1,4 @@
-"""Tiling: seamless means equal to the answer for the image in one piece, with a mirror written out by hand."""
+"""Tiling: seamless means equal to the answer for the image in one piece, its mirror written out by hand."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def in_one_piece(model: nn.Module, image: np.ndarray) -> np.ndarray:
     return probability[:, : image.shape[0], : image.shape[1]].numpy()
 
 
-@pytest.mark.parametrize(("sides", "tile"), [((37, 30), 204), ((21, 20), 204), ((4, 50), 220), ((53, 69), 220)])
+@pytest.mark.parametrize(
+    ("sides", "tile"), [((37, 30), 204), ((21, 20), 204), ((4, 50), 220), ((53, 69), 220)]
+)
 def test_tiled_prediction_equals_whole_image_prediction(sides, tile):
     model, image = network(), picture(*sides)
     tiled = predict(model, image, tile=tile)
@@ -70,9 +72,13 @@ def test_off_the_lattice_each_tile_is_the_networks_answer_for_that_tile_alone():
     result = predict(model, image, tile=204, lattice=False)
     values = normalise(image).numpy().astype(float)
     for top, left in ((0, 0), (20, 20), (20, 40)):
-        rows, columns = ([mirror(start + i - 92, side) for i in range(204)] for start, side in ((top, 40), (left, 50)))
+        rows, columns = (
+            [mirror(start + i - 92, side) for i in range(204)] for start, side in ((top, 40), (left, 50))
+        )
         with torch.no_grad():
-            alone = model.eval()(torch.from_numpy(values[np.ix_(rows, columns)])[None, None]).softmax(dim=1)[0]
+            alone = model.eval()(torch.from_numpy(values[np.ix_(rows, columns)])[None, None]).softmax(dim=1)[
+                0
+            ]
         found = result[:, top : top + 20, left : left + 20]
         np.testing.assert_allclose(found, alone[:, : found.shape[1], : found.shape[2]], atol=1e-10, rtol=0)
 
@@ -88,7 +94,9 @@ def test_off_the_lattice_the_pooling_phase_shows_beyond_the_first_tile():
 @pytest.mark.parametrize("sides", [(2, 2), (1, 7), (5, 3), (3, 50)])
 def test_images_smaller_than_the_halo_are_mirrored_again_and_again(sides):
     model, image = network(), picture(*sides)
-    np.testing.assert_allclose(predict(model, image, tile=204), in_one_piece(model, image), atol=1e-10, rtol=0)
+    np.testing.assert_allclose(
+        predict(model, image, tile=204), in_one_piece(model, image), atol=1e-10, rtol=0
+    )
 
 
 @pytest.mark.parametrize("lattice", [True, False])
@@ -100,7 +108,9 @@ def test_an_image_one_pixel_larger_than_the_tile_is_covered(lattice):
         assert np.isfinite(result).all()
 
 
-@pytest.mark.parametrize("options", [{}, {"lattice": False}, {"rotations": SEVEN_ROTATIONS}, {"rotations": (0, 90.0, -33)}])
+@pytest.mark.parametrize(
+    "options", [{}, {"lattice": False}, {"rotations": SEVEN_ROTATIONS}, {"rotations": (0, 90.0, -33)}]
+)
 def test_probabilities_sum_to_one(options):
     result = predict(network(), picture(25, 30), tile=252, **options)
     assert result.min() >= 0
@@ -124,11 +134,11 @@ def test_tiles_step_by_a_multiple_of_16_on_the_lattice_and_by_the_output_off_it(
     assert tile_geometry(512, padding="same") == (512, 512, 0)
 
 
-# --- rotations --------------------------------------------------------------------------------------------------------
+# --- rotations ----------
 
 
 class Toy(nn.Module):
-    """Logits from a blur and, if ``slanted``, a difference to the right: with it, directions can be told apart."""
+    """Logits from a blur and, if ``slanted``, a difference to the right, which tells directions apart."""
 
     def __init__(self, slanted: bool = False):
         super().__init__()
@@ -184,7 +194,9 @@ def test_any_angle_keeps_every_pixel_in_its_place():
 def test_the_mean_over_rotations_is_the_mean():
     model, image = network(), picture(25, 30)
     single = [predict(model, image, tile=252, rotations=(angle,)) for angle in (0, 51.0, 90)]
-    np.testing.assert_allclose(predict(model, image, tile=252, rotations=(0, 51.0, 90)), np.mean(single, axis=0), atol=1e-12)
+    np.testing.assert_allclose(
+        predict(model, image, tile=252, rotations=(0, 51.0, 90)), np.mean(single, axis=0), atol=1e-12
+    )
 
 
 class Constant(nn.Module):
@@ -207,7 +219,7 @@ def test_the_seven_rotations_are_seven_equal_steps_of_a_full_turn():
     np.testing.assert_allclose(np.diff([*SEVEN_ROTATIONS, 360.0]), 360 / 7)
 
 
-# --- manners ----------------------------------------------------------------------------------------------------------
+# --- manners ----------
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -249,7 +261,8 @@ def test_the_image_is_left_alone_and_the_result_is_an_array_of_its_own():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tile": 570}, "nearest: 556 and 572"), ({"tile": 188}, "smallest is 204"), ({"rotations": ()}, "at least one"),
+        ({"tile": 570}, "nearest: 556 and 572"), ({"tile": 188}, "smallest is 204"),
+        ({"rotations": ()}, "at least one"),
         ({"rotations": (0, math.nan)}, "finite angle"), ({"image": np.full((9, 9), math.nan)}, "NaN"),
         ({"image": np.ones((9, 9))}, "constant"), ({"image": np.zeros((1, 9, 9))}, r"\(H, W\)"),
         ({"model": UNet(width=1, padding="same"), "tile": 60}, "multiple of 16"),

@@ -1,0 +1,33 @@
+"""Tests marked ``realdata`` need the real data sets, or those that the mark names.
+
+Without them they are skipped, with the reason; with REPROLIB_REQUIRE_DATA=1 that is an error instead.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from reprolib import data
+
+
+@pytest.fixture(autouse=True, scope="session")
+def few_threads():
+    """Test machines are shared, and results depend a little on the number of threads."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(2)
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs real data that is not there, and say which."""
+    there = {name: data.present(name) for name in data.REAL}
+    for item in items:
+        for marker in item.iter_markers("realdata"):
+            lacking = [name for name in marker.args or data.REAL if not there[name]]
+            if lacking and os.environ.get("REPROLIB_REQUIRE_DATA") == "1":
+                raise pytest.UsageError(f"{item.nodeid} needs {', '.join(lacking)}, and may not be skipped here")
+            if lacking:
+                reason = f"needs {', '.join(lacking)}, which neither REPROLIB_DATA nor the cache holds"
+                item.add_marker(pytest.mark.skip(reason=reason))

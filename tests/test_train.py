@@ -1,0 +1,424 @@
+"""Training: the same seed gives the same bits, killed or not; and the update is the one of the textbook."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from reprolib import data, evaluate, records, train
+from reprolib.data import Dataset
+from reprolib.experiment import Experiment
+from reprolib.loss import IGNORE, separate, weight_map
+from reprolib.tiling import predict
+
+CPU = torch.device("cpu")
+SMALL = Experiment(data="phantom-dic", fold=2, width=2, tile=188, steps=6)
+KINDS = {
+    "sgd": SMALL,
+    "adam": SMALL.replace(optimiser="adam"),
+    "adam-cosine": SMALL.replace(optimiser="adam", schedule="cosine", learning_rate=0.01, flip=True),
+    "sgd-cosine-same": SMALL.replace(schedule="cosine", padding="same", tile=64),
+}
+
+
+def tiny(name: str = "phantom-dic") -> Dataset:
+    """Three images of 64 x 64 px: two bright cells that touch, on a dark noisy ground, partly annotated."""
+    rng = np.random.default_rng(0)
+    instances = np.zeros((3, 64, 64), np.int32)
+    for k in range(3):
+        instances[k, 6 + 4 * k : 30 + 4 * k, 8:56] = 1
+        instances[k, 30 + 4 * k : 50 + 4 * k, 8:56] = 2
+    images = (np.where(instances > 0, 180, 60) + rng.normal(0, 8, instances.shape)).round().astype(np.uint8)
+    ignore = np.zeros(instances.shape, bool)
+    ignore[:, :, :5] = True
+    return Dataset(name, images, instances, ignore, ("a", "b", "c"), ((0,), (2,)), {"images": "0" * 64}, True)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    """Runs and checkpoints of this test alone, and no published ones."""
+    monkeypatch.setenv("REPROLIB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(records, "PUBLISHED", tmp_path / "published")
+    return tmp_path / "cache"
+
+
+def bits(state: train.State) -> dict[str, torch.Tensor]:
+    """All that goes on with a training: weights, the optimiser's memory, losses."""
+    found = dict(state.model.state_dict())
+    for index, slots in state.optimiser.state_dict()["state"].items():
+        found |= {f"{index}.{name}": value for name, value in slots.items()}
+    return found | {"losses": torch.tensor(state.losses, dtype=torch.float64)}
+
+
+def same(one: train.State, other: train.State) -> bool:
+    a, b = bits(one), bits(other)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def run(experiment: Experiment, steps: int, checkpoint: Path | None = None) -> train.State:
+    torch.manual_seed(time.time_ns() % 2**31)  # whatever went on before must not matter
+    return train.run_steps(experiment, tiny(), CPU, steps, checkpoint=checkpoint)
+
+
+# --- reproducible ----------
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
+    first = run(SMALL, 3)
+    assert same(first, run(SMALL, 3))
+    other = run(SMALL.replace(seed=1), 3)
+    assert first.losses[0] != other.losses[0]
+    assert not torch.equal(first.model.head.weight, other.model.head.weight)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_training_that_was_stopped_goes_on_to_the_same_bits(kind, tmp_path):
+    experiment, path = KINDS[kind], tmp_path / "checkpoint"
+    whole = run(experiment, 6)
+    assert len(run(experiment, 2, path).losses) == 2
+    assert len(run(experiment, 3, path).losses) == 3
+    resumed = run(experiment, 6, path)
+    assert same(resumed, whole)
+    assert len(whole.losses) == 6
+
+
+def train_for_long(checkpoint: str) -> None:
+    """What the process that is to be killed does: train, with a checkpoint after every step."""
+    torch.set_num_threads(int(os.environ["THREADS"]))
+    train.CHECKPOINT_EVERY = 0.0
+    train.run_steps(LONG, tiny(), CPU, LONG.steps, checkpoint=Path(checkpoint))
+
+
+LONG = SMALL.replace(optimiser="adam", schedule="cosine", steps=100_000)
+
+
+def steps_in(checkpoint: Path) -> int:
+    with safe_open(checkpoint, "pt") as file:
+        return len(file.get_tensor("losses"))
+
+
+def test_a_killed_training_goes_on_to_the_same_bits(tmp_path):
+    path, here = tmp_path / "checkpoints" / "long.safetensors", Path(__file__).resolve().parent
+    paths = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"import test_train; test_train.train_for_long({str(path)!r})"],
+        env=os.environ | {"PYTHONPATH": paths, "THREADS": str(torch.get_num_threads())},
+    )
+    try:
+        patience = time.monotonic() + 180
+        while not (path.exists() and steps_in(path) >= 3):
+            assert child.poll() is None, "the training ended by itself"
+            assert time.monotonic() < patience, "the training wrote no checkpoint"
+            time.sleep(0.005)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    assert child.returncode == -signal.SIGKILL
+    done = steps_in(path)
+    assert 3 <= done < LONG.steps
+    resumed = run(LONG, done + 2, path)
+    assert len(resumed.losses) == done + 2
+    assert same(resumed, run(LONG, done + 2))
+
+
+def test_an_interrupted_training_keeps_its_last_checkpoint(tmp_path, monkeypatch):
+    path, step = tmp_path / "checkpoint", train.train_step
+
+    def until_the_fourth(experiment, state, samples, number, device):
+        if number == 4:
+            raise KeyboardInterrupt
+        return step(experiment, state, samples, number, device)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "CHECKPOINT_EVERY", 0.0)
+        patch.setattr(train, "train_step", until_the_fourth)
+        with pytest.raises(KeyboardInterrupt):
+            run(SMALL, 6, path)
+    assert steps_in(path) == 3
+    assert same(run(SMALL, 6, path), run(SMALL, 6))
+
+
+def test_a_resumed_training_says_so_and_adds_up_its_seconds(tmp_path):
+    path, lines = tmp_path / "checkpoint", []
+    first = run(SMALL, 2, path)
+    second = train.run_steps(SMALL, tiny(), CPU, 3, lines.append, path)
+    assert lines[0] == "resuming after step 2"
+    assert lines[-1].startswith("step 3/3  loss ")
+    assert second.seconds > first.seconds > 0
+    assert second.peak_memory >= first.peak_memory > 10**7
+
+
+def test_seeds_of_steps_are_pinned_and_all_different():
+    assert [train.derived_seed(*pair) for pair in ((0, 0), (0, 1), (1, 0), (7, 3000))] == [
+        2968811710,
+        3964924996,
+        1835504127,
+        3217256756,
+    ]
+    seeds = [train.derived_seed(seed, step) for seed in range(4) for step in range(3000)]
+    assert len(set(seeds)) == len(seeds)
+    assert not {seed + 1 for seed in seeds} & set(seeds)  # dropout's
+    assert 0 <= min(seeds) and max(seeds) < 2**32
+
+
+# --- damaged checkpoints ----------
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "good"
+    run(SMALL, 2, path)
+    return path
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(
+        ValueError, match=r"^the checkpoint .* is damaged \(.*\); delete it to start again$"
+    ) as caught:
+        run(SMALL, 3, path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("keep", [0, 7, 300, 5000, -1])
+def test_a_truncated_checkpoint_is_refused(good, tmp_path, keep):
+    path = tmp_path / "checkpoint"
+    path.write_bytes(good.read_bytes()[:keep])
+    assert str(path) in refused(path)
+    assert path.exists()
+
+
+def test_a_checkpoint_of_something_else_is_refused(good, tmp_path):
+    spent = {"seconds": "1.0", "peak_memory": "1"}
+    path, tensors = tmp_path / "checkpoint", load_file(good)
+    path.write_bytes(b"no checkpoint at all" * 100)
+    refused(path)
+    save_file(tensors, path)  # without its seconds
+    refused(path)
+    save_file(tensors, path, metadata=spent | {"seconds": "soon"})
+    refused(path)
+    for missing in ("losses", "model.head.bias"):
+        save_file({name: value for name, value in tensors.items() if name != missing}, path, metadata=spent)
+        assert missing.removeprefix("model.") in refused(path) or "state_dict" in refused(path)
+    save_file(tensors | {"model.head.bias": torch.zeros(5)}, path, metadata=spent)
+    refused(path)
+    save_file(tensors, path, metadata=spent)
+    assert same(run(SMALL, 3, path), run(SMALL, 3))
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(good, tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint"
+    path.write_bytes(good.read_bytes())
+
+    def save_half(tensors, aside, metadata=None):
+        Path(aside).write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "save_file", save_half)
+        with pytest.raises(OSError, match=r"could not be written .*No space left"):
+            run(SMALL, 3, path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert same(run(SMALL, 3, path), run(SMALL, 3))
+
+
+# --- the update ----------
+
+
+def test_sgd_is_the_textbooks_update_with_momentum_099():
+    experiment = SMALL.replace(learning_rate=0.01, schedule="cosine", steps=4)
+    samples, state = train.prepare(experiment, tiny(), CPU), train.State(experiment, CPU)
+    velocity = [torch.zeros_like(p) for p in state.model.parameters()]
+    for step in (1, 2, 3):
+        before = [p.detach().clone() for p in state.model.parameters()]
+        train.train_step(experiment, state, samples, step, CPU)
+        rate = 0.01 * (1 + math.cos(math.pi * (step - 1) / 4)) / 2
+        moved = 0
+        for k, parameter in enumerate(state.model.parameters()):
+            velocity[k] = 0.99 * velocity[k] + parameter.grad
+            torch.testing.assert_close(
+                parameter.detach(), before[k] - rate * velocity[k], rtol=1e-5, atol=1e-8
+            )
+            moved += int((parameter != before[k]).sum())
+        assert moved > 1000
+
+
+def test_adams_first_step_moves_every_weight_with_a_gradient_by_the_learning_rate():
+    experiment = SMALL.replace(optimiser="adam", learning_rate=0.01)
+    samples, state = train.prepare(experiment, tiny(), CPU), train.State(experiment, CPU)
+    before = [p.detach().clone() for p in state.model.parameters()]
+    train.train_step(experiment, state, samples, 1, CPU)
+    for old, parameter in zip(before, state.model.parameters(), strict=True):
+        clear = parameter.grad.abs() > 1e-5
+        wanted = old - 0.01 * parameter.grad.sign()
+        torch.testing.assert_close(parameter.detach()[clear], wanted[clear], rtol=0, atol=2e-5)
+
+
+def test_a_step_depends_on_seed_and_step_alone():
+    """The same step, from the same weights, gives the same loss; another sees another tile and dropout."""
+    samples = train.prepare(SMALL, tiny(), CPU)
+    losses = []
+    for step in (5, 5, 6):
+        state = train.State(SMALL, CPU)
+        losses.append(train.train_step(SMALL, state, samples, step, CPU))
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_the_first_loss_is_that_of_a_hand_made_step():
+    """With the shift alone, and one class everywhere, the loss is the mean of w log(1 + exp(-margin))."""
+    experiment = SMALL.replace(elastic=0.0, rotate=False, grey=0.0, dropout=0.0, weights="none")
+    samples, state, seen = train.prepare(experiment, tiny(), CPU), train.State(experiment, CPU), []
+    everything_is_cell = [
+        (image, torch.stack([torch.ones(64, 64), torch.full((64, 64), 3.0)])) for image, _ in samples
+    ]
+    state.model.register_forward_hook(lambda _, x, y: seen.append(y.detach().float()))
+    loss = train.train_step(experiment, state, everything_is_cell, 1, CPU)
+    margin = seen[0][0, 1] - seen[0][0, 0]
+    assert margin.shape == (4, 4)
+    assert loss == pytest.approx(3 * torch.log1p(torch.exp(-margin.double())).mean().item(), rel=1e-5)
+
+
+def test_the_cosine_falls_from_the_full_rate_through_half_of_it_to_zero():
+    cosine = Experiment(schedule="cosine", learning_rate=0.2, steps=100)
+    rates = [train.learning_rate(cosine, step) for step in range(1, 102)]
+    assert rates[0] == 0.2
+    assert rates[50] == pytest.approx(0.1)
+    assert rates[100] == pytest.approx(0, abs=1e-12)
+    assert all(later < earlier for earlier, later in itertools.pairwise(rates))
+    assert {train.learning_rate(Experiment(learning_rate=0.2), step) for step in (1, 50, 3000)} == {0.2}
+
+
+def test_the_loss_falls_on_easy_images():
+    experiment = Experiment(
+        data="phantom-dic", fold=2, width=4, tile=204, steps=40, optimiser="adam", learning_rate=0.01,
+        weights="balanced", dropout=0.0,
+    )  # fmt: skip
+    losses = run(experiment, 40).losses
+    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
+
+
+def test_a_learning_rate_that_is_too_high_is_said_to_diverge(cache):
+    experiment = SMALL.replace(learning_rate=10.0, steps=30)
+    with pytest.raises(
+        ValueError, match=r"diverged at step \d+: the loss is (nan|inf); lower the learning rate"
+    ):
+        train.train(experiment, "cpu", None, dataset=tiny())
+    assert not list(cache.rglob("*.json")) and not list(cache.rglob("*.part"))
+
+
+# --- what is trained on ----------
+
+
+def test_samples_hold_class_and_weight_and_leave_out_what_is_not_annotated():
+    dataset = tiny()
+    samples = train.prepare(SMALL, dataset, CPU)
+    assert len(samples) == 2
+    for index, (image, (target, weights)) in enumerate(samples):
+        apart, ignore = separate(dataset.instances[index]), dataset.ignore[index]
+        assert image.shape == target.shape == weights.shape == (64, 64)
+        assert (target.numpy()[ignore] == IGNORE).all() and not weights.numpy()[ignore].any()
+        np.testing.assert_array_equal(target.numpy()[~ignore], (apart > 0)[~ignore])
+        np.testing.assert_array_equal(weights, weight_map(apart, ignore=ignore))
+        assert (target == 0)[:, 8:56][
+            29 + 4 * index : 31 + 4 * index
+        ].all()  # the border drawn between the two cells
+
+
+def test_the_three_energies_differ_by_their_weights():
+    plain, balanced, full = (
+        train.prepare(SMALL.replace(weights=w), tiny(), CPU)[0][1][1] for w in ("none", "balanced", "full")
+    )
+    annotated = ~torch.from_numpy(tiny().ignore[0])
+    assert (plain[annotated] == 1).all()
+    assert len(balanced[annotated].unique()) == 2 and balanced[annotated].mean().item() == pytest.approx(
+        1, rel=1e-5
+    )
+    assert (full >= balanced).all() and full[29:31, 20].min() > 5
+    flat = train.prepare(SMALL.replace(w0=0.0), tiny(), CPU)[0][1][1]
+    assert torch.equal(flat, balanced)
+
+
+def test_held_out_images_are_never_touched():
+    dataset = tiny()
+    dataset.images[2] = 0  # to look at it would raise: a constant image cannot be normalised
+    assert len(train.prepare(SMALL, dataset, CPU)) == 2
+    with pytest.raises(ValueError, match="constant"):
+        train.prepare(SMALL.replace(fold=1), dataset, CPU)
+
+
+# --- from an experiment to its record ---
+
+
+def test_a_training_is_recorded_once_and_then_read(cache, monkeypatch):
+    monkeypatch.setattr(data, "load", lambda name, folder=None: tiny(name))
+    lines: list[str] = []
+    record = train.obtain(SMALL, "cpu", lines.append)
+    assert record["experiment"] == SMALL.to_dict() and record["key"] == SMALL.key
+    assert len(record["loss"]) == 6 and record["loss"] == pytest.approx(run(SMALL, 6).losses, rel=1e-6)
+    assert record["data"] == {"images": "0" * 64}
+    assert record["training_seconds"] > 0 and record["peak_memory_bytes"] > 10**7
+    assert lines[-1] == f"recorded: {record['path']}"
+    assert not list((cache / "checkpoints").iterdir())
+    assert sorted(p.suffix for p in (cache / "runs").iterdir()) == [".json", ".safetensors"]
+
+    monkeypatch.setattr(train, "train", None)  # from here on nothing can be trained
+    assert train.obtain(SMALL) == record
+
+    # The scores are those of the stored half-precision weights.
+    model = records.load_weights(
+        train.build(SMALL), records.weights_path(record), record["weights"]["sha256"]
+    )
+    probability = predict(model, tiny().images[2], tile=evaluate.covering_tile(64))[None, 1]
+    again = evaluate.evaluate(tiny(), [2], probability)
+    assert record["scores"]["held_out"].keys() == again.keys() and len(again) >= 2
+    for name, result in again.items():
+        assert record["scores"]["held_out"][name]["score"] == pytest.approx(result.score, abs=1e-9)
+    assert [image["name"] for image in record["scores"]["images"]] == ["c"]
+
+
+def test_weights_that_are_not_kept_leave_their_hash(cache):
+    record = train.train(SMALL.replace(steps=1), "cpu", None, dataset=tiny(), keep_weights=False)
+    assert not records.weights_path(record).exists()
+    assert len(record["weights"]["sha256"]) == 64 and record["weights"]["kept"] is False
+
+
+def test_a_covering_tile_is_the_smallest_whose_output_covers_the_image():
+    assert evaluate.covering_tile(512) == 700
+    for side in (1, 4, 5, 20, 21, 388, 389):
+        tile = evaluate.covering_tile(side)
+        assert tile - 184 >= side and (tile == 188 or tile - 16 - 184 < side)
+
+
+def test_an_unknown_device_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match="'gpu' is unknown: choose auto, cpu or cuda"):
+        train.choose_device("gpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert train.choose_device("auto") == train.choose_device("cpu") == CPU
+    with pytest.raises(ValueError, match="no CUDA device here"):
+        train.choose_device("cuda")
+
+
+def test_a_fold_that_is_not_there_is_refused_before_any_step(cache):
+    with pytest.raises(ValueError, match="phantom-dic has no fold 3: choose 1 to 2"):
+        train.train(SMALL.replace(fold=3), "cpu", None, dataset=tiny())
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (48, "48 s"), (99, "99 s"), (720, "12 min"), (7500, "2 h 05 min"), (7199, "2 h 00 min")],
+)
+def test_the_time_left_reads_as_a_person_says_it(seconds, text):
+    assert train.time_left(seconds) == text
