@@ -12,7 +12,11 @@ USER_MISTAKES = (ValueError, OSError, RuntimeError, LookupError)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 a check failed, 2 a mistake (told in one sentence)."""
-    options = parser().parse_args(arguments)
+    options, rest = parser().parse_known_args(arguments)
+    if any(word.startswith("-") or "=" not in word for word in rest) or (rest and not hasattr(options, "fields")):
+        parser().error(f"unrecognised: {' '.join(rest)}")
+    if rest:
+        options.fields += rest  # argparse takes fields that stand after an option for something else
     try:
         return options.command(options)
     except USER_MISTAKES as error:

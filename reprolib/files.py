@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 import numpy as np
-import pooch
+import platformdirs
 from PIL import Image
 
 from reprolib.sources import REAL, SOURCES, Pixels, known
@@ -88,6 +88,8 @@ def download(name: str) -> Path:
     if _complete(name, target) and all(row.ok for row in verify_folder(name, target)):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
+    import pooch  # here, since its import warns in a notebook without widgets
+
     pooch.get_logger().setLevel("WARNING")  # it would print a file hash; pixels are what is checked here
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as aside:
         try:
@@ -135,7 +137,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 def cache_folder() -> Path:
     """Where downloads and this machine's own runs lie: REPROLIB_CACHE, else the user's cache folder."""
-    return Path(os.environ.get("REPROLIB_CACHE") or pooch.os_cache("reprolib"))
+    return Path(os.environ.get("REPROLIB_CACHE") or platformdirs.user_cache_dir("reprolib"))
 
 
 def find(name: str, folder: str | Path | None = None) -> Path:

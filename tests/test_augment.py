@@ -225,19 +225,25 @@ def test_flips_mirror_half_of_the_samples():
     assert 0.4 < np.mean([hand < 0 for hand in hands]) < 0.6
 
 
-def test_the_elastic_displacement_is_the_fields():
+def test_the_elastic_deformation_is_a_smooth_field_for_the_rows_and_another_for_the_columns():
     """Two samples that differ in the deformation alone are apart by a smooth field of the asked size."""
-    image = ramps(2000, 2000)[0]
-    spread = []
+    planes, spread = ramps(1500, 1500), []
     for seed in range(60):
-        plain = augment(image, image[None], 61, seeded(seed), **still(halo=0))[0]
-        bent = augment(image, image[None], 61, seeded(seed), **still(halo=0, elastic=4.0))[0]
-        dy = (bent - plain).numpy()
-        if 80 < plain.min() and plain.max() < 1919:
-            np.testing.assert_allclose(dy, cubic_convolution(dy[::30, ::30], 61), atol=5e-3)
-            spread.append(dy[::30, ::30])
-    assert len(spread) > 45
-    assert np.std(spread) == pytest.approx(4.0, rel=0.12)
+        fields = []
+        for image in planes:
+            plain, bent = (
+                augment(image, planes[:1], 61, seeded(seed), **still(elastic=std))[0] for std in (0.0, 4.0)
+            )
+            if 80 < plain.min() and plain.max() < 1419:
+                fields.append((bent - plain).numpy())
+        if len(fields) == 2:
+            for field in fields:
+                np.testing.assert_allclose(field, cubic_convolution(field[::30, ::30], 61), atol=5e-3)
+            spread.append([field[::30, ::30].ravel() for field in fields])
+    assert len(spread) > 40
+    dy, dx = np.moveaxis(spread, 1, 0)
+    assert dy.std() == pytest.approx(4.0, rel=0.12) and dx.std() == pytest.approx(4.0, rel=0.12)
+    assert abs(np.corrcoef(dy.ravel(), dx.ravel())[0, 1]) < 0.15
 
 
 def test_without_grey_variation_no_grey_value_is_made_up():

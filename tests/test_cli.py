@@ -41,6 +41,12 @@ def test_a_mistake_gets_one_sentence_and_exit_status_2(words, sentence, capsys):
     assert sentence in error and error.startswith("reprolib: ") and "Traceback" not in error
 
 
+def test_an_unknown_option_is_refused(capsys):
+    with pytest.raises(SystemExit) as done:
+        cli.main(["train", "steps=2", "--stepz", "3"])
+    assert done.value.code == 2 and "--stepz" in capsys.readouterr().err
+
+
 def test_every_field_can_be_set_from_the_command_line():
     words = ["width=16", "learning_rate=0.002", "rotate=false", "optimiser=adam", "w0=5"]
     expected = Experiment(width=16, learning_rate=0.002, rotate=False, optimiser="adam", w0=5.0)
@@ -49,7 +55,7 @@ def test_every_field_can_be_set_from_the_command_line():
 
 def test_train_records_then_finds_the_record_and_predict_uses_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("REPROLIB_CACHE", str(tmp_path / "cache"))
-    words = ["train", "data=phantom-em", "fold=1", "width=2", "tile=188", "steps=2", "--device", "cpu"]
+    words = ["train", "data=phantom-em", "fold=1", "width=2", "tile=188", "--device", "cpu", "steps=2"]
     assert cli.main(words) == 0
     first = capsys.readouterr().out
     assert "step 2/2" in first and "recorded:" in first

@@ -161,7 +161,7 @@ def test_too_few_pages_are_named(small):
 
 
 def test_missing_data_says_what_to_fetch_and_where_to_place_it_and_downloads_nothing(small, monkeypatch):
-    monkeypatch.setattr(files.pooch, "retrieve", lambda *a, **k: pytest.fail("load must not download"))
+    monkeypatch.setattr("pooch.retrieve", lambda *a, **k: pytest.fail("load must not download"))
     assert not data.present("isbi2012")
     with pytest.raises(data.MissingData) as told:
         data.load("isbi2012")
