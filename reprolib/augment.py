@@ -96,7 +96,7 @@ def augment(
         dy, dx = displacement(tile, elastic, generator)
         rows, columns = rows + dy, columns + dx
 
-    # grid_sample wants (x, y) in [-1, 1], pixel centres on the ends; "reflection" is then the mirror without edge pixel.
+    # grid_sample wants (x, y) in [-1, 1], pixel centres on the ends; "reflection" then does not repeat the edge pixel.
     where = torch.stack([2 * columns / (width - 1) - 1, 2 * rows / (height - 1) - 1], dim=-1)[None]
     options = {"padding_mode": "reflection", "align_corners": True}
     sampled = F.grid_sample(image[None, None], where, mode="bilinear", **options)[0, 0]

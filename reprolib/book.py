@@ -63,9 +63,7 @@ def publish(names: Sequence[str] = (), folder: Path = BOOK) -> None:
     paths = chapters(names, folder)
     absent = sorted({name for path in paths for name in needs(path) if not data.present(name)})
     if absent:
-        raise FileNotFoundError(
-            f"Chapters are published from the real data only; absent: {', '.join(absent)}."
-        )
+        raise FileNotFoundError(f"Chapters are published from the real data only; absent: {', '.join(absent)}.")
     done = execute_all(paths, BUILD / "published")
     for path in paths:
         strip(BUILD / "published" / path.name, path)
@@ -135,9 +133,7 @@ def build_site(source: Path = BUILD / "source", folder: Path = ROOT) -> Path:
     ]
     for page in pages:
         if not page.is_file() or page.stat().st_size == 0:
-            raise RuntimeError(
-                f"jupyter-book built no page {page.relative_to(html)}:\n{built.stdout.strip()}"
-            )
+            raise RuntimeError(f"jupyter-book built no page {page.relative_to(html)}:\n{built.stdout.strip()}")
     return pages[0]
 
 
@@ -160,9 +156,7 @@ def _read_records(path: Path) -> dict[str, Execution]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`build` or `publish`, for the Makefile; a failure is one sentence on stderr and exit status 1."""
-    parser = argparse.ArgumentParser(
-        prog="python -m reprolib.book", description="Execute chapters, build the book."
-    )
+    parser = argparse.ArgumentParser(prog="python -m reprolib.book", description="Execute chapters, build the book.")
     parser.add_argument("action", choices=("build", "publish"))
     parser.add_argument("names", nargs="*", help="publish these chapters only (03_overlap_tile)")
     options = parser.parse_args(arguments)

@@ -14,7 +14,14 @@ def em(fold: int) -> Experiment:
     Tile and width are what two processor cores can train within the hour.
     """
     return Experiment(
-        data="isbi2012", fold=fold, width=16, optimiser="adam", learning_rate=1e-3, schedule="cosine", tile=380, steps=3000
+        data="isbi2012",
+        fold=fold,
+        width=16,
+        optimiser="adam",
+        learning_rate=1e-3,
+        schedule="cosine",
+        tile=380,
+        steps=3000,
     )
 
 
@@ -32,5 +39,13 @@ def em_inner() -> dict[str, Experiment]:
 def live(data: str = "phantom-em", steps: int = 60, seed: int = 0) -> Experiment:
     """A network small enough to train within a minute in front of the reader (chapter 06)."""
     return Experiment(
-        data=data, fold=1, width=8, optimiser="adam", learning_rate=2e-3, schedule="cosine", tile=204, steps=steps, seed=seed
+        data=data,
+        fold=1,
+        width=8,
+        optimiser="adam",
+        learning_rate=2e-3,
+        schedule="cosine",
+        tile=204,
+        steps=steps,
+        seed=seed,
     )

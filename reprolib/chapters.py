@@ -33,8 +33,7 @@ BOOK = Path(__file__).resolve().parents[1] / "book"
 _TRUTH = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 _TYPES = ("bool", "int", "float", "str")
 _VOLATILE = (
-    "cell.metadata.execution cell.metadata.papermill "
-    "metadata.papermill metadata.widgets metadata.language_info.version"
+    "cell.metadata.execution cell.metadata.papermill metadata.papermill metadata.widgets metadata.language_info.version"
 ).split()
 
 
@@ -75,9 +74,7 @@ def needs(path: str | Path) -> tuple[str, ...]:
     """The data sets a chapter is about. ValueError where its metadata do not say, or name no known one."""
     listed = read(path).metadata.get("reprolib", {}).get("needs")
     if not isinstance(listed, list):
-        raise ValueError(
-            f'{path} does not say what data it needs: its metadata lack {{"reprolib": {{"needs": []}}}}.'
-        )
+        raise ValueError(f'{path} does not say what data it needs: its metadata lack {{"reprolib": {{"needs": []}}}}.')
     for name in listed:
         if name not in data.REAL:
             raise ValueError(f"{path} needs the unknown data set {name!r}; {nearest(name, data.REAL)}.")
@@ -115,9 +112,7 @@ def parameters(path: str | Path) -> dict[str, Parameter]:
         kind = entry["inferred_type_name"]
         kind = type(default).__name__ if kind == "None" else kind
         if kind not in _TYPES:
-            raise ValueError(
-                f"{path}: the parameter {target.id!r} is of type {kind}; allowed are {', '.join(_TYPES)}."
-            )
+            raise ValueError(f"{path}: the parameter {target.id!r} is of type {kind}; allowed are {', '.join(_TYPES)}.")
         found[target.id] = Parameter(target.id, kind, default, entry["help"])
     return found
 
@@ -135,9 +130,7 @@ def check(path: str | Path, values: Mapping[str, object]) -> dict[str, bool | in
 
 
 def _typed(parameter: Parameter, value: object) -> bool | int | float | str:
-    wrong = ValueError(
-        f"{parameter.name} must be {parameter.type} (as {parameter.default!r} is), not {value!r}."
-    )
+    wrong = ValueError(f"{parameter.name} must be {parameter.type} (as {parameter.default!r} is), not {value!r}.")
     if parameter.type == "str":
         if not isinstance(value, str):
             raise wrong
@@ -192,9 +185,7 @@ def run(
     finally:
         aside.unlink(missing_ok=True)
     peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)  # bytes there, KiB elsewhere
-    return Execution(
-        chapter.stem, code_hash(notebook), wanted, missing, date, round(seconds, 1), round(peak, 1)
-    )
+    return Execution(chapter.stem, code_hash(notebook), wanted, missing, date, round(seconds, 1), round(peak, 1))
 
 
 def _wait(command: list[str], messages) -> tuple[int, object]:
@@ -217,9 +208,7 @@ def _error(executed: Path, messages: str) -> str:
             for out in cell.get("outputs", []):
                 if out.output_type == "error":
                     return f"cell [{cell.execution_count}] raised {out.ename}: {out.evalue}"
-    return next(
-        (line for line in reversed(messages.splitlines()) if line.strip()), "papermill gave no reason."
-    )
+    return next((line for line in reversed(messages.splitlines()) if line.strip()), "papermill gave no reason.")
 
 
 def code_hash(notebook: nbformat.NotebookNode) -> str:

@@ -40,12 +40,14 @@ def parser() -> argparse.ArgumentParser:
     sub = commands.add_parser(
         "train",
         help="train an experiment and record it",
-        description="Train an experiment, score it on the images held out, and record it. Fields are set as name=value; "
-        "what is not set is as in the paper. Interrupted, the same command goes on from the last checkpoint.",
+        description="Train an experiment, score it on the images held out, and record it. Fields are set as "
+        "name=value; what is not set is as in the paper. Interrupted, the same command goes on from its last step kept.",
         epilog=f"fields and the paper's values: {field_help()}",
     )
     sub.add_argument("fields", nargs="*", metavar="NAME=VALUE", help="such as fold=5 width=16 optimiser=adam steps=500")
-    sub.add_argument("--images", type=Path, metavar="FOLDER", help="train on your own images: FOLDER/images, FOLDER/labels")
+    sub.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="train on your own images: FOLDER/images, FOLDER/labels"
+    )
     sub.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
     sub.add_argument("--threads", type=int, default=0, help="processor threads (default: as many as PyTorch chooses)")
     sub.add_argument("--again", action="store_true", help="train even if the run is recorded already")
@@ -62,7 +64,9 @@ def parser() -> argparse.ArgumentParser:
 
     sub = commands.add_parser("verify", help="recompute the published scores from recorded weights")
     sub.add_argument("--runs", type=Path, help="folder of records (default: the published ones)")
-    sub.add_argument("--replay", type=int, default=0, metavar="N", help="retrain each run's first N steps, compare losses")
+    sub.add_argument(
+        "--replay", type=int, default=0, metavar="N", help="retrain each run's first N steps, compare losses"
+    )
     sub.set_defaults(command=verify_command)
 
     sub = commands.add_parser("predict", help="segment an image of one's own with a recorded network")
@@ -124,7 +128,9 @@ def data_command(options) -> int:
     good = True
     for name in names:
         for row in data.verify(name):
-            print(f"{name} {row.file}: {'as published' if row.ok else f'differs: {row.found}, expected {row.expected}'}")
+            print(
+                f"{name} {row.file}: {'as published' if row.ok else f'differs: {row.found}, expected {row.expected}'}"
+            )
             good &= row.ok
     return 0 if good else 1
 

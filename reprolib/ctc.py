@@ -106,9 +106,7 @@ def _cells(image: int, gold: np.ndarray, result: np.ndarray) -> list[CellScore]:
     return cells
 
 
-def _checked(
-    gold: np.ndarray, result: np.ndarray, ignore: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _checked(gold: np.ndarray, result: np.ndarray, ignore: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Both as (N, H, W) integers, 0 where ignored; or ValueError."""
     for name, labels in (("gold", gold), ("result", result)):
         if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "ui":

@@ -179,9 +179,7 @@ def load_folder(path: str | Path, folds: int = 5) -> Dataset:
             if array.shape != grey[0].shape:
                 raise ValueError(f"{file} is {array.shape} px, not {grey[0].shape} as the first image.")
         if grey[-1].dtype != np.uint8:
-            raise ValueError(
-                f"{images[stem]} has {grey[-1].dtype} pixels: convert it to 8-bit grey (uint8) first."
-            )
+            raise ValueError(f"{images[stem]} has {grey[-1].dtype} pixels: convert it to 8-bit grey (uint8) first.")
         if cells[-1].dtype.kind not in "ui" or cells[-1].min() < 0 or cells[-1].max() >= 2**31:
             raise ValueError(f"{labels[stem]} must hold whole numbers from 0, not {cells[-1].dtype} pixels.")
         if not cells[-1].any():

@@ -215,9 +215,7 @@ class _Scale:
     def width(self, channels: int) -> float:
         return 0.15 + 1.1 * (channels / self.most_channels) ** 0.5
 
-    def box(
-        self, axis: Axes, left: float, level: int, side: int, channels: int, copied: bool = False
-    ) -> Rectangle:
+    def box(self, axis: Axes, left: float, level: int, side: int, channels: int, copied: bool = False) -> Rectangle:
         """Draw a feature map, its channels above and its side below."""
         wide, high, floor = self.width(channels), self.height(side), self.floors[level]
         face, edge = ("white", ARROWS["copy"][0]) if copied else ("#d5e6f3", ARROWS["conv"][0])

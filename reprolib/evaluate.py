@@ -19,7 +19,6 @@ from reprolib.metrics import Result
 from reprolib.model import STRIDE, input_side
 from reprolib.tiling import predict
 
-
 # How a row of each metric's table gives its figure.
 FIGURES = {
     "warping_error": lambda row: row["warping_splits_mergers"],
@@ -100,7 +99,9 @@ def evaluate_cells(
         )
         by_image = [[cell.iou for cell in cells.cells if cell.image == image] for image in range(len(gold))]
         images["seg"].append([float(np.mean(ious)) if ious else 0.0 for ious in by_image])
-        images["foreground_iou"].append([ctc.foreground_iou(*planes) for planes in zip(gold, result, ignore, strict=True)])
+        images["foreground_iou"].append(
+            [ctc.foreground_iou(*planes) for planes in zip(gold, result, ignore, strict=True)]
+        )
     found = {}
     for name in images:
         best = max(rows, key=lambda row: row[name])

@@ -61,7 +61,9 @@ def recorded(
     possible = needs is None or data.present(needs)
     if not possible:
         if known is None or known["parameters"] != parameters:
-            raise LookupError(f"{chapter}, {section}: no record for these parameters, and {needs} is not here to compute it")
+            raise LookupError(
+                f"{chapter}, {section}: no record for these parameters, and {needs} is not here to compute it"
+            )
         return known["numbers"]
     numbers = json.loads(json.dumps(compute(), allow_nan=False))  # as it will be read again
     if os.environ.get(WRITE) == "1":
@@ -71,7 +73,9 @@ def recorded(
     elif known is not None and known["parameters"] == parameters:
         differences = list(compare(known["numbers"], numbers, tolerance))
         if differences:
-            raise AssertionError(f"{chapter}, {section}: recorded and computed numbers differ: {'; '.join(differences[:5])}")
+            raise AssertionError(
+                f"{chapter}, {section}: recorded and computed numbers differ: {'; '.join(differences[:5])}"
+            )
         return known["numbers"]
     return numbers
 

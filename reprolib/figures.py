@@ -49,9 +49,7 @@ ERROR_COLOURS = {
 
 def use_style() -> None:
     """Set matplotlib's defaults for the book: small sans-serif text, few spines, the Okabe-Ito colours."""
-    cycle = [
-        c for name, c in OKABE_ITO.items() if name not in ("black", "yellow")
-    ]  # yellow lines vanish on white
+    cycle = [c for name, c in OKABE_ITO.items() if name not in ("black", "yellow")]  # yellow lines vanish on white
     mpl.rcParams.update(
         {
             "figure.dpi": 100,
@@ -103,9 +101,7 @@ def grey(
     shown = reduced(image, reduce)
     height, width = (side * reduce for side in shown.shape)
     low, high = limits or (float(shown.min()), float(shown.max()))
-    drawn = axis.imshow(
-        shown, cmap="gray", vmin=low, vmax=high, extent=(-0.5, width - 0.5, height - 0.5, -0.5)
-    )
+    drawn = axis.imshow(shown, cmap="gray", vmin=low, vmax=high, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
     axis.set_title(title)
     axis.set_axis_off()
     return drawn
@@ -129,9 +125,7 @@ def outline(
     for label, box in enumerate(ndimage.find_objects(instances), start=1):
         if box is None:
             continue
-        corner = [
-            s.start - 1 for s in box
-        ]  # the mask gets a ring of zeros, so that borders close at the edge
+        corner = [s.start - 1 for s in box]  # the mask gets a ring of zeros, so that borders close at the edge
         for line in find_contours(np.pad(instances[box] == label, 1).astype(float), 0.5):
             lines.append((line + corner)[:, ::-1])
             colours.append(table[label] if colour is None else to_rgba(colour))
@@ -195,9 +189,7 @@ def scale_bar(axis: Axes, length: int = 100, colour: str = "white", label: str |
 
 def legend(axis: Axes, colours: Mapping[str, str], **where) -> Artist:
     """A legend of filled squares: name -> colour. ``where`` goes to matplotlib's ``legend``."""
-    patches = [
-        Patch(facecolor=colour, edgecolor="black", linewidth=0.4, label=n) for n, colour in colours.items()
-    ]
+    patches = [Patch(facecolor=colour, edgecolor="black", linewidth=0.4, label=n) for n, colour in colours.items()]
     return axis.legend(handles=patches, **where)
 
 
@@ -216,6 +208,4 @@ def _colour_table(count: int, seed: int) -> np.ndarray:
 
 def _check_image(image: np.ndarray) -> None:
     if not isinstance(image, np.ndarray) or image.ndim != 2 or image.size == 0:
-        raise ValueError(
-            f"an image must be a 2-D array that is not empty, not {getattr(image, 'shape', type(image))}"
-        )
+        raise ValueError(f"an image must be a 2-D array that is not empty, not {getattr(image, 'shape', type(image))}")

@@ -96,9 +96,7 @@ def download(name: str) -> Path:
             web = pooch.HTTPDownloader(timeout=60, progressbar=True)
             archive = pooch.retrieve(source.address, None, fname="archive.zip", path=aside, downloader=web)
         except OSError as error:
-            raise OSError(
-                f"{name} could not be fetched from {source.address} ({error}); {_by_hand(name)}."
-            ) from error
+            raise OSError(f"{name} could not be fetched from {source.address} ({error}); {_by_hand(name)}.") from error
         unpacked = Path(aside) / "unpacked"
         unpack(Path(archive), unpacked)
         found = [root for root in (unpacked, *sorted(unpacked.rglob("*/"))) if _complete(name, root)]
@@ -148,9 +146,7 @@ def find(name: str, folder: str | Path | None = None) -> Path:
             return root
     partly = [root for root in places if root.is_dir()]
     if partly:
-        lacking = ", ".join(
-            key for key in _needed(name) if not _holds(partly[0] / key, SOURCES[name].arrays[key])
-        )
+        lacking = ", ".join(key for key in _needed(name) if not _holds(partly[0] / key, SOURCES[name].arrays[key]))
         raise MissingData(f"{name} is not complete in {partly[0]} (look at {lacking}): {_by_hand(name)}.")
     raise MissingData(f"{name} is not on this machine: {_by_hand(name)}.")
 

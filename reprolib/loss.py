@@ -158,7 +158,9 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> T
 def check_instances(instances: np.ndarray) -> None:
     """Raise ValueError unless ``instances`` is a 2-D array of integers >= 0."""
     if not isinstance(instances, np.ndarray) or instances.ndim != 2 or instances.dtype.kind not in "iu":
-        found = f"{instances.dtype} {instances.shape}" if isinstance(instances, np.ndarray) else type(instances).__name__
+        found = (
+            f"{instances.dtype} {instances.shape}" if isinstance(instances, np.ndarray) else type(instances).__name__
+        )
         raise ValueError(f"instance labels must be an (H, W) array of integers, not {found}")
     if instances.size == 0 or instances.min() < 0:
         raise ValueError("instance labels must be 0 (background) or positive, in an image that is not empty")

@@ -63,9 +63,7 @@ class Warped:
     kinds: np.ndarray
 
 
-def evaluate_stack(
-    labels: Array, probability: Array, thresholds: Sequence[float] = THRESHOLDS
-) -> dict[str, Result]:
+def evaluate_stack(labels: Array, probability: Array, thresholds: Sequence[float] = THRESHOLDS) -> dict[str, Result]:
     """All five metrics of one stack, by name (METRICS), for less work than one after the other.
 
     labels: (D, H, W) or (H, W) bool or integer, 0 = membrane, 1 or 255 = cell. H, W >= 2.
@@ -249,9 +247,7 @@ def _count_thinned(truth: _Truth, regions: np.ndarray) -> dict[str, float]:
     n = truth.pixels.size
     if n == 0:
         return {"v_rand": 0.0, "v_info": 0.0}
-    both, proposal, joint, entropy, used = overlap(
-        truth.pixels, truth.ends, regions.ravel(), int(regions.max())
-    )
+    both, proposal, joint, entropy, used = overlap(truth.pixels, truth.ends, regions.ravel(), int(regions.max()))
     counts = {"v_rand": 2 * both / (truth.squares + proposal), "v_info": 0.0}
     if truth.ends.size > 1 and used > 1:  # else one of the two entropies is 0
         # Each entropy is ln n - (sum of c ln c) / n; a line pixel is a cluster of its own, 1 ln 1 = 0.
@@ -312,9 +308,7 @@ def _evaluate(labels, probability, thresholds, wanted: Sequence[str]) -> dict[st
     return {name: _summary(name, counts, thresholds, labels[0].size) for name in wanted}
 
 
-def _count(
-    truth: _Truth, probability: np.ndarray, threshold: float, wanted: Sequence[str]
-) -> dict[str, float]:
+def _count(truth: _Truth, probability: np.ndarray, threshold: float, wanted: Sequence[str]) -> dict[str, float]:
     """Everything that the wanted metrics count in one slice at one threshold; probability is float64."""
     proposal = probability > threshold
     counts: dict[str, float] = {}
@@ -339,9 +333,7 @@ def _summary(name: str, counts: list[list[dict]], thresholds: tuple[float, ...],
     for n, threshold in enumerate(thresholds):
         table = {key: np.array([c[n][key] for c in counts]) for key in counts[0][0]}
         rows.append({"threshold": threshold, **row(table, size * len(counts))})
-        alone = [
-            row({key: v[d : d + 1] for key, v in table.items()}, size)[entry] for d in range(len(counts))
-        ]
+        alone = [row({key: v[d : d + 1] for key, v in table.items()}, size)[entry] for d in range(len(counts))]
         per_slice[n] = 1 - np.array(alone) if one_minus else alone
     scores = [1 - r[entry] if one_minus else r[entry] for r in rows]
     best = int(np.argmin(scores) if smallest else np.argmax(scores))

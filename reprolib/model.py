@@ -154,7 +154,7 @@ class UNet(nn.Module):
 
 
 def two_convolutions(channels_in: int, channels_out: int, padding: str = "valid") -> nn.Sequential:
-    """Two 3x3 convolutions, each followed by a ReLU (Sec. 2): (B, channels_in, H, W) -> (B, channels_out, H - 4, W - 4)."""
+    """Two 3x3 convolutions with ReLU (Sec. 2): (B, channels_in, H, W) -> (B, channels_out, H - 4, W - 4)."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 3, padding=padding),
         nn.ReLU(inplace=True),

@@ -112,9 +112,7 @@ def _organelle(image, inside, centre, radius: float, y: np.ndarray, x: np.ndarra
     image[outline] -= 32
 
 
-def _phase_contrast(
-    n: int, height: int, width: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def _phase_contrast(n: int, height: int, width: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """(n, H, W) uint8 frames of one video and their int32 instance labels."""
     count = max(3, round(height * width / 11000))
     centres = _spread(rng, count, height, width, margin=18, apart=46)
@@ -176,9 +174,7 @@ def _interference(n: int, height: int, width: int, rng: np.random.Generator) -> 
         cells = _parted(owner, (far < 36 + 3 * _noise(rng, far.shape, 12)) & ~gone[owner], least=200)
         inside = cells > 0
         # optical thickness, whose slope towards the lamp is what the microscope shows
-        thickness = (
-            2.2 + 9 * np.sqrt(np.clip(1 - (far / 37) ** 2, 0, 1)) + 0.9 * (1 - np.tanh(0.6 * (far - 11)))
-        )
+        thickness = 2.2 + 9 * np.sqrt(np.clip(1 - (far / 37) ** 2, 0, 1)) + 0.9 * (1 - np.tanh(0.6 * (far - 11)))
         thickness += 0.55 * _noise(rng, far.shape, 1.6) + _noise(rng, far.shape, 5)
         granules = (_noise(rng, far.shape, 1.3) > 2.1) & (far < 28)
         thickness += 9 * ndimage.gaussian_filter(granules.astype(float), 1.1)
@@ -191,9 +187,7 @@ def _interference(n: int, height: int, width: int, rng: np.random.Generator) -> 
     return _grey(images), np.stack(labels)
 
 
-def _nearest(
-    centres: np.ndarray, reach: np.ndarray, y: np.ndarray, x: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _nearest(centres: np.ndarray, reach: np.ndarray, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Index of the nearest centre, and the distance to it: pixels divided by that centre's reach."""
     owner, least = np.zeros(y.shape, dtype=np.int32), np.full(y.shape, np.inf, dtype=np.float32)
     table = np.column_stack([centres, reach]).astype(np.float32)
@@ -230,9 +224,7 @@ def _spread(rng, count: int, height: int, width: int, margin: int, apart: float)
 
 def _noise(rng: np.random.Generator, shape: tuple[int, ...], scale: float) -> np.ndarray:
     """Smooth noise, mean 0, standard deviation 1, over the last two axes, in lumps of about `scale` px."""
-    step = max(
-        1, int(scale / 2)
-    )  # bumps of Gaussian shape and random height on a lattice, wider than its step
+    step = max(1, int(scale / 2))  # bumps of Gaussian shape and random height on a lattice, wider than its step
     spread = []
     for length in shape[-2:]:
         lattice = np.arange(-3 * scale, length + 3 * scale, step)

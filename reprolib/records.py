@@ -54,7 +54,9 @@ def read(path: Path) -> dict:
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no run record: it is not valid JSON ({error}); restore it or train again") from None
+        raise ValueError(
+            f"{path} is no run record: it is not valid JSON ({error}); restore it or train again"
+        ) from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise ValueError(f"{path} is no run record of format {FORMAT}; restore it or train again")
     if not isinstance(record.get("experiment"), dict) or "key" not in record:

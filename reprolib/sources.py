@@ -44,9 +44,7 @@ CTC_TERMS = (
     "A submission or a report of results needs no consent; other public scientific use needs the data "
     "providers' permission, commercial use that of the organisers and the providers."
 )
-CTC_LABELS = (
-    "SEG: gold masks, 0 = background, one number per cell; TRA: one small marker per cell, numbered otherwise"
-)
+CTC_LABELS = "SEG: gold masks, 0 = background, one number per cell; TRA: one small marker per cell, numbered otherwise"
 CTC_CITE = (
     "Ulman et al. 2017, Nat. Methods 14:1141-1152, doi:10.1038/nmeth.4473",
     "Maska et al. 2023, Nat. Methods 20:1010-1020, doi:10.1038/s41592-023-01879-y",
@@ -70,12 +68,8 @@ SOURCES = {
         ),
         size=(512, 512),
         arrays={
-            "train-volume.tif": Pixels(
-                30, "uint8", "200da3d452d726e6c9ca1ce04b869d4edb727320d23b516d01cce707dc8c4760"
-            ),
-            "train-labels.tif": Pixels(
-                30, "uint8", "a7cb64000a1a7e542682927e19c91339f58f9f178e0bcce4e207371116f0ca36"
-            ),
+            "train-volume.tif": Pixels(30, "uint8", "200da3d452d726e6c9ca1ce04b869d4edb727320d23b516d01cce707dc8c4760"),
+            "train-labels.tif": Pixels(30, "uint8", "a7cb64000a1a7e542682927e19c91339f58f9f178e0bcce4e207371116f0ca36"),
             "test-volume.tif": Pixels(
                 30, "uint8", "1b58fa7ec1d0ff9d39a855622db3ff66a97863036339b0d04be51b2f5a99b0e9", False
             ),
@@ -99,9 +93,7 @@ SOURCES = {
                 "9596bd2b469a4e83f965c7d080756804e037dfd45ccc33d0c14d109e45cd7a64",
                 numbers=(1, 5, 6, 7, 21, 49, 59, 67, 72, 75, 92, 96, 100, 102, 112),
             ),
-            "01_GT/TRA": Pixels(
-                115, "uint16", "7a1078dacba1b1341c8d3989866543cbf14993682c1f4a355df53b2754ef9a78"
-            ),
+            "01_GT/TRA": Pixels(115, "uint16", "7a1078dacba1b1341c8d3989866543cbf14993682c1f4a355df53b2754ef9a78"),
             "02": Pixels(115, "uint8", "864d177d5c94c1f33d1e14c3ab07b0d71d2396443a333ceef451027ad4b15e41"),
             "02_GT/SEG": Pixels(
                 19,
@@ -109,9 +101,7 @@ SOURCES = {
                 "82e6b1d3e42ee45595de5969b70ac346a0a2f5a2a1b7ab7df344ca205ac31d83",
                 numbers=(10, 17, 19, 20, 22, 26, 35, 36, 41, 49, 51, 52, 59, 74, 77, 85, 92, 106, 112),
             ),
-            "02_GT/TRA": Pixels(
-                115, "uint16", "8782738501235d296e01fc2daaf3be9558f91e6912085125f1341b0a2a17957a"
-            ),
+            "02_GT/TRA": Pixels(115, "uint16", "8782738501235d296e01fc2daaf3be9558f91e6912085125f1341b0a2a17957a"),
         },
     ),
     "dic-hela": Source(
@@ -132,9 +122,7 @@ SOURCES = {
                 "9df6c4e57a4b10ea7c07670cbbb31eca579a0ac8ad1682d79944b6db7b0ddeb1",
                 numbers=(2, 5, 21, 31, 33, 34, 39, 54, 67),
             ),
-            "01_GT/TRA": Pixels(
-                84, "uint16", "1b0a20c5aecaf5b6899e510b45261058babad7b5555a956f24f5991802470721"
-            ),
+            "01_GT/TRA": Pixels(84, "uint16", "1b0a20c5aecaf5b6899e510b45261058babad7b5555a956f24f5991802470721"),
             "02": Pixels(84, "uint8", "6cb99b4e26f1c07aa9103c934cb906e282f37f53d3c7d471215462efb2f3822a"),
             "02_GT/SEG": Pixels(
                 9,
@@ -142,9 +130,7 @@ SOURCES = {
                 "25036281a797df9b07190acabb8ce520a6fa7573dbb59820b2882dd5f7e3a3d2",
                 numbers=(6, 7, 14, 27, 34, 38, 42, 61, 67),
             ),
-            "02_GT/TRA": Pixels(
-                84, "uint16", "e1e770798fa612d75b01ff5eeca7e25f96616d56dd315bcde90accc8f751174b"
-            ),
+            "02_GT/TRA": Pixels(84, "uint16", "e1e770798fa612d75b01ff5eeca7e25f96616d56dd315bcde90accc8f751174b"),
         },
     ),
 }

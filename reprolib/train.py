@@ -139,7 +139,9 @@ def run_steps(
             reported = now
             pace = (now - started) / (step - first)
             recent = sum(state.losses[-50:]) / len(state.losses[-50:])
-            report(f"step {step}/{steps}  loss {recent:.4f}  {pace:.2f} s/step  {time_left(pace * (steps - step))} left")
+            report(
+                f"step {step}/{steps}  loss {recent:.4f}  {pace:.2f} s/step  {time_left(pace * (steps - step))} left"
+            )
         if checkpoint and (now - saved > CHECKPOINT_EVERY or step == steps):
             saved = now
             save_checkpoint(state, checkpoint)
@@ -147,7 +149,7 @@ def run_steps(
 
 
 def train_step(experiment: Experiment, state: State, samples: list, step: int, device: torch.device) -> float:
-    """One step of Sec. 3: a random tile of a random training image, Eq. 1, back-propagation, update. Returns the loss."""
+    """One step of Sec. 3: a random tile of a random training image, Eq. 1, back-propagation, update. Gives the loss."""
     generator = torch.Generator().manual_seed(derived_seed(experiment.seed, step))
     image, labels = samples[int(torch.randint(len(samples), (1,), generator=generator))]
     tile, planes = augment(
@@ -274,7 +276,7 @@ def load_checkpoint(state: State, path: Path) -> None:
     """
     try:
         with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
             spent = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
         state.seconds, state.peak_memory = spent["seconds"], spent["peak_memory"]
         state.losses = tensors["losses"].tolist()

@@ -16,7 +16,15 @@ from reprolib import data, evaluate, records, train
 from reprolib.experiment import Experiment
 
 # Decimals that the book prints. A score is confirmed if it is nearer to the record than half a unit of the last.
-DECIMALS = {"warping_error": 5, "rand_error": 3, "pixel_error": 3, "v_rand": 3, "v_info": 3, "seg": 3, "foreground_iou": 3}
+DECIMALS = {
+    "warping_error": 5,
+    "rand_error": 3,
+    "pixel_error": 3,
+    "v_rand": 3,
+    "v_info": 3,
+    "seg": 3,
+    "foreground_iou": 3,
+}
 REPLAY_TOLERANCE = 0.02  # relative; for another processor, thread count or number format than the record's
 
 
@@ -92,7 +100,9 @@ def compare(name: str, what: str, known: float, found: float) -> Check:
     same = abs(known - found) <= 0.5 * 10**-decimals
     if same:
         return Check(name, f"{what}: {found:.{decimals}f}, equal to the printed digits", True)
-    return Check(name, f"{what}: {found:.{decimals}f}, recorded {known:.{decimals}f}, off by {found - known:+.2g}", False)
+    return Check(
+        name, f"{what}: {found:.{decimals}f}, recorded {known:.{decimals}f}, off by {found - known:+.2g}", False
+    )
 
 
 def figures(scores: dict) -> dict[str, float]:
@@ -123,7 +133,9 @@ def replay_losses(record: dict, dataset: data.Dataset, steps: int) -> list[Check
     finally:
         torch.set_num_threads(threads)
     differences = [abs(a - b) / abs(a) for a, b in zip(record["loss"], losses, strict=False)]
-    alike = all(here[k] == known[k] for k in ("processor", "instructions", "threads", "device", "number_format", "libraries"))
+    alike = all(
+        here[k] == known[k] for k in ("processor", "instructions", "threads", "device", "number_format", "libraries")
+    )
     tolerance = 1e-6 if alike else REPLAY_TOLERANCE
     kind = "the same kind of machine" if alike else "another kind of machine"
     what = f"losses of {steps} replayed steps, on {kind}: largest relative difference {max(differences):.1e}"
