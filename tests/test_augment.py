@@ -12,6 +12,15 @@ from scipy import ndimage, stats
 from reprolib.augment import augment, displacement, normalise
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Networks this small are fastest on one thread, the more so on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
@@ -31,16 +40,12 @@ def still(**options) -> dict:
 
 def test_the_grids_vectors_have_the_asked_standard_deviation():
     generator = seeded(0)
-    nodes = torch.stack(
-        [displacement(9, 10.0, generator)[:, ::4, ::4] for _ in range(1500)]
-    )  # 27,000 numbers
+    nodes = torch.stack([displacement(9, 10.0, generator)[:, ::4, ::4] for _ in range(1500)])  # 27,000 numbers
     assert nodes.shape == (1500, 2, 3, 3)
     assert nodes.std().item() == pytest.approx(10.0, rel=0.02)
     assert abs(nodes.mean().item()) < 0.25
     for axis in range(2):  # every node for itself: four standard errors
-        assert nodes.std(dim=0)[axis].numpy() == pytest.approx(
-            np.full((3, 3), 10.0), rel=4 / math.sqrt(2 * 1500)
-        )
+        assert nodes.std(dim=0)[axis].numpy() == pytest.approx(np.full((3, 3), 10.0), rel=4 / math.sqrt(2 * 1500))
     correlation = np.corrcoef(nodes.reshape(1500, 18).numpy(), rowvar=False) - np.eye(18)
     assert np.abs(correlation).max() < 0.12  # no node, and neither dy nor dx, knows of another
 
@@ -126,9 +131,7 @@ def test_image_and_labels_are_warped_alike(flip):
 
 
 def test_in_flat_regions_image_and_labels_agree_exactly():
-    blocks = torch.from_numpy(
-        np.kron(np.random.default_rng(0).integers(0, 6, (8, 8)), np.ones((20, 20)))
-    ).float()
+    blocks = torch.from_numpy(np.kron(np.random.default_rng(0).integers(0, 6, (8, 8)), np.ones((20, 20)))).float()
     sampled, targets = augment(blocks, blocks[None], 284, seeded(5), grey=0.0)
     sampled, target = sampled[92:-92, 92:-92].numpy(), targets[0].numpy()
     flat = ndimage.minimum_filter(target, 5) == ndimage.maximum_filter(target, 5)
@@ -181,10 +184,7 @@ def test_the_tiles_centre_is_anywhere_in_the_image():
     rows, columns = ramps(101, 51)
     centres = []
     for seed in range(400):
-        y, x = (
-            augment(image, ramps(101, 51), 3, seeded(seed), **still())[0][1, 1].item()
-            for image in (rows, columns)
-        )
+        y, x = (augment(image, ramps(101, 51), 3, seeded(seed), **still())[0][1, 1].item() for image in (rows, columns))
         centres.append((y / 100, x / 50))
     for axis in zip(*centres, strict=True):
         assert stats.kstest(axis, "uniform").pvalue > 0.01
@@ -200,9 +200,7 @@ def angles_and_hands(samples: int, **options) -> tuple[list[float], list[float]]
             continue  # folded at the edge
         a, b = (y[2, 1] - y[0, 1]).item() / 2, (x[2, 1] - x[0, 1]).item() / 2
         c, d = (y[1, 2] - y[1, 0]).item() / 2, (x[1, 2] - x[1, 0]).item() / 2
-        assert math.hypot(a, b) == pytest.approx(1, abs=1e-3) and math.hypot(c, d) == pytest.approx(
-            1, abs=1e-3
-        )
+        assert math.hypot(a, b) == pytest.approx(1, abs=1e-3) and math.hypot(c, d) == pytest.approx(1, abs=1e-3)
         assert a * c + b * d == pytest.approx(0, abs=1e-3)  # neither shear nor scale
         angles.append(math.atan2(b, a) / (2 * math.pi) % 1)
         hands.append(a * d - b * c)
@@ -231,9 +229,7 @@ def test_the_elastic_deformation_is_a_smooth_field_for_the_rows_and_another_for_
     for seed in range(60):
         fields = []
         for image in planes:
-            plain, bent = (
-                augment(image, planes[:1], 61, seeded(seed), **still(elastic=std))[0] for std in (0.0, 4.0)
-            )
+            plain, bent = (augment(image, planes[:1], 61, seeded(seed), **still(elastic=std))[0] for std in (0.0, 4.0))
             if 80 < plain.min() and plain.max() < 1419:
                 fields.append((bent - plain).numpy())
         if len(fields) == 2:

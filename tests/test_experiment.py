@@ -129,9 +129,7 @@ def test_an_unknown_field_is_refused_with_the_nearest_name(name, near):
     ],
 )  # fmt: skip
 def test_an_unknown_choice_is_refused_with_the_nearest_one(name, value, near):
-    with pytest.raises(
-        ValueError, match=rf"{name} '{value}' is unknown: choose one of .*did you mean '{near}'\?"
-    ):
+    with pytest.raises(ValueError, match=rf"{name} '{value}' is unknown: choose one of .*did you mean '{near}'\?"):
         Experiment(**{name: value})
 
 

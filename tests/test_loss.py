@@ -53,9 +53,7 @@ def test_the_weight_map_equals_brute_force_where_the_image_is_wider_than_the_rea
     labels = np.zeros((3, 400), np.int32)
     for label, column in enumerate((0, 9, 200, 212, 399), start=1):
         labels[1, column] = label
-    np.testing.assert_allclose(
-        weight_map(labels, None), equation_2(labels, 1, 1, 10.0, 5.0), atol=1e-5, rtol=0
-    )
+    np.testing.assert_allclose(weight_map(labels, None), equation_2(labels, 1, 1, 10.0, 5.0), atol=1e-5, rtol=0)
 
 
 def test_a_gap_of_three_pixels_weighs_what_the_hand_computes():
@@ -104,9 +102,7 @@ def test_ignored_pixels_weigh_nothing_and_do_not_count_in_the_class_frequencies(
 def test_a_cell_in_the_ignored_region_still_draws_its_border():
     labels = np.array([[1, 0, 0, 2]])
     ignore = np.array([[True, False, False, False]])
-    np.testing.assert_array_equal(
-        weight_map(labels, None, ignore=ignore)[:, 1:], weight_map(labels, None)[:, 1:]
-    )
+    np.testing.assert_array_equal(weight_map(labels, None, ignore=ignore)[:, 1:], weight_map(labels, None)[:, 1:])
 
 
 def separated_by_loops(labels: np.ndarray) -> np.ndarray:
@@ -210,9 +206,7 @@ def test_if_all_is_ignored_loss_and_gradient_are_zero():
 def test_the_value_at_ignored_pixels_does_not_matter_even_if_huge():
     logits, target, weights = map(torch.from_numpy, batch())
     other = torch.where((target == IGNORE)[:, None], 1e6, logits)
-    assert torch.equal(
-        weighted_cross_entropy(logits, target, weights), weighted_cross_entropy(other, target, weights)
-    )
+    assert torch.equal(weighted_cross_entropy(logits, target, weights), weighted_cross_entropy(other, target, weights))
 
 
 def test_huge_logits_stay_finite():
@@ -227,9 +221,7 @@ def test_half_precision_logits_are_computed_in_single_precision(dtype):
     short = logits.to(dtype)
     found = weighted_cross_entropy(short, target, weights.float())
     assert found.dtype == torch.float32
-    assert float(found) == pytest.approx(
-        equation_1(short.double().numpy(), target.numpy(), weights.numpy()), rel=1e-5
-    )
+    assert float(found) == pytest.approx(equation_1(short.double().numpy(), target.numpy(), weights.numpy()), rel=1e-5)
 
 
 @pytest.mark.parametrize(

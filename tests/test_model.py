@@ -18,6 +18,15 @@ FIG_1_CHANNELS = [64, 64, 128, 128, 256, 256, 512, 512, 1024, 1024, 512, 512, 25
 FIG_1_CHANNELS_IN = [1, 64, 64, 128, 128, 256, 256, 512, 512, 1024, 1024, 512, 512, 256, 256, 128, 128, 64]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Networks this small are fastest on one thread, the more so on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def on_meta(**options) -> UNet:
     """A full-size network without memory: shapes are computed, numbers are not."""
     with torch.device("meta"):
@@ -39,9 +48,7 @@ def shapes_in_a_572_tile(model: UNet) -> list[tuple[nn.Module, tuple, tuple]]:
     seen = []
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            layer.register_forward_hook(
-                lambda layer, x, y: seen.append((layer, tuple(x[0].shape), tuple(y.shape)))
-            )
+            layer.register_forward_hook(lambda layer, x, y: seen.append((layer, tuple(x[0].shape), tuple(y.shape))))
     model(torch.empty(1, 1, 572, 572, device="meta"))
     return seen
 
@@ -136,9 +143,7 @@ def test_the_sides_that_fit_are_those_whose_pools_all_see_even_sides():
                 output_side(side)
 
 
-@pytest.mark.parametrize(
-    ("side", "near"), [(570, "556 and 572"), (573, "572 and 588"), (100, "188"), (-3, "188")]
-)
+@pytest.mark.parametrize(("side", "near"), [(570, "556 and 572"), (573, "572 and 588"), (100, "188"), (-3, "188")])
 def test_a_bad_input_side_is_refused_with_rule_and_nearest(side, near):
     with pytest.raises(ValueError, match=rf"{side} px.*16 k \+ 60.*nearest: {near}$"):
         output_side(side)
@@ -247,9 +252,7 @@ def mean_squares(initialisation: str) -> list[tuple[float, float]]:
         with torch.no_grad():
             model(torch.randn(1, 1, 188, 188))
         pairs.append(found)
-    return [
-        tuple(sum(values) / 3 for values in zip(*layer, strict=True)) for layer in zip(*pairs, strict=True)
-    ]
+    return [tuple(sum(values) / 3 for values in zip(*layer, strict=True)) for layer in zip(*pairs, strict=True)]
 
 
 def test_the_papers_initialisation_keeps_the_scale_of_the_feature_maps():

@@ -158,9 +158,7 @@ def test_a_record_with_nan_is_not_written(tmp_path):
 # --- numbers on one line ----------
 
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-tricky = st.sampled_from(
-    ["[", "]", "[\n 1,\n 2\n]", "[ 1, 2 ]", "a[", '"[', "\\", "1,", "[1]", "e-", "\u0663", "\n"]
-)
+tricky = st.sampled_from(["[", "]", "[\n 1,\n 2\n]", "[ 1, 2 ]", "a[", '"[', "\\", "1,", "[1]", "e-", "\u0663", "\n"])
 contents = st.recursive(
     st.none() | st.booleans() | numbers | st.text() | tricky,
     lambda inner: st.lists(inner) | st.lists(numbers) | st.dictionaries(st.text() | tricky, inner),
@@ -222,18 +220,14 @@ def test_what_is_not_json_is_refused(tmp_path, content):
     ],
 )  # fmt: skip
 def test_what_is_no_record_of_this_version_is_refused(tmp_path, content):
-    with pytest.raises(
-        ValueError, match=r"record\.json (is no run record|does not hold an experiment)"
-    ) as caught:
+    with pytest.raises(ValueError, match=r"record\.json (is no run record|does not hold an experiment)") as caught:
         records.read(written(tmp_path, content))
     one_sentence(caught.value)
 
 
 def test_a_changed_experiment_is_refused(tmp_path):
     changed = example(experiment=EXPERIMENT.to_dict() | {"seed": 1})
-    with pytest.raises(
-        ValueError, match=f"was changed: its experiment has the key .*, not {EXPERIMENT.key}"
-    ) as caught:
+    with pytest.raises(ValueError, match=f"was changed: its experiment has the key .*, not {EXPERIMENT.key}") as caught:
         records.read(written(tmp_path, changed))
     one_sentence(caught.value)
 
@@ -261,9 +255,7 @@ def test_weights_come_back_rounded_to_half_precision(tmp_path):
 
 
 def test_weights_written_twice_are_the_same_bytes(tmp_path):
-    assert records.save_weights(network(0), tmp_path / "a") == records.save_weights(
-        network(0), tmp_path / "b"
-    )
+    assert records.save_weights(network(0), tmp_path / "a") == records.save_weights(network(0), tmp_path / "b")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e5])

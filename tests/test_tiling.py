@@ -15,6 +15,15 @@ from reprolib.model import UNet
 from reprolib.tiling import SEVEN_ROTATIONS, origins, predict, predict_tiles, tile_geometry
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Networks this small are fastest on one thread, the more so on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def network(seed: int = 0, **options) -> nn.Module:
     torch.manual_seed(seed)
     return UNet(width=3, **options).double()
@@ -47,9 +56,7 @@ def in_one_piece(model: nn.Module, image: np.ndarray) -> np.ndarray:
     return probability[:, : image.shape[0], : image.shape[1]].numpy()
 
 
-@pytest.mark.parametrize(
-    ("sides", "tile"), [((37, 30), 204), ((21, 20), 204), ((4, 50), 220), ((53, 69), 220)]
-)
+@pytest.mark.parametrize(("sides", "tile"), [((37, 30), 204), ((21, 20), 204), ((4, 50), 220), ((53, 69), 220)])
 def test_tiled_prediction_equals_whole_image_prediction(sides, tile):
     model, image = network(), picture(*sides)
     tiled = predict(model, image, tile=tile)
@@ -72,13 +79,9 @@ def test_off_the_lattice_each_tile_is_the_networks_answer_for_that_tile_alone():
     result = predict(model, image, tile=204, lattice=False)
     values = normalise(image).numpy().astype(float)
     for top, left in ((0, 0), (20, 20), (20, 40)):
-        rows, columns = (
-            [mirror(start + i - 92, side) for i in range(204)] for start, side in ((top, 40), (left, 50))
-        )
+        rows, columns = ([mirror(start + i - 92, side) for i in range(204)] for start, side in ((top, 40), (left, 50)))
         with torch.no_grad():
-            alone = model.eval()(torch.from_numpy(values[np.ix_(rows, columns)])[None, None]).softmax(dim=1)[
-                0
-            ]
+            alone = model.eval()(torch.from_numpy(values[np.ix_(rows, columns)])[None, None]).softmax(dim=1)[0]
         found = result[:, top : top + 20, left : left + 20]
         np.testing.assert_allclose(found, alone[:, : found.shape[1], : found.shape[2]], atol=1e-10, rtol=0)
 
@@ -94,9 +97,7 @@ def test_off_the_lattice_the_pooling_phase_shows_beyond_the_first_tile():
 @pytest.mark.parametrize("sides", [(2, 2), (1, 7), (5, 3), (3, 50)])
 def test_images_smaller_than_the_halo_are_mirrored_again_and_again(sides):
     model, image = network(), picture(*sides)
-    np.testing.assert_allclose(
-        predict(model, image, tile=204), in_one_piece(model, image), atol=1e-10, rtol=0
-    )
+    np.testing.assert_allclose(predict(model, image, tile=204), in_one_piece(model, image), atol=1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("lattice", [True, False])

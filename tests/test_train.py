@@ -33,6 +33,15 @@ KINDS = {
 }
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Networks this small are fastest on one thread, the more so on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def tiny(name: str = "phantom-dic") -> Dataset:
     """Three images of 64 x 64 px: two bright cells that touch, on a dark noisy ground, partly annotated."""
     rng = np.random.default_rng(0)
@@ -184,9 +193,7 @@ def good(tmp_path_factory) -> Path:
 
 
 def refused(path: Path) -> str:
-    with pytest.raises(
-        ValueError, match=r"^the checkpoint .* is damaged \(.*\); delete it to start again$"
-    ) as caught:
+    with pytest.raises(ValueError, match=r"^the checkpoint .* is damaged \(.*\); delete it to start again$") as caught:
         run(SMALL, 3, path)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -248,9 +255,7 @@ def test_sgd_is_the_textbooks_update_with_momentum_099():
         moved = 0
         for k, parameter in enumerate(state.model.parameters()):
             velocity[k] = 0.99 * velocity[k] + parameter.grad
-            torch.testing.assert_close(
-                parameter.detach(), before[k] - rate * velocity[k], rtol=1e-5, atol=1e-8
-            )
+            torch.testing.assert_close(parameter.detach(), before[k] - rate * velocity[k], rtol=1e-5, atol=1e-8)
             moved += int((parameter != before[k]).sum())
         assert moved > 1000
 
@@ -280,9 +285,7 @@ def test_the_first_loss_is_that_of_a_hand_made_step():
     """With the shift alone, and one class everywhere, the loss is the mean of w log(1 + exp(-margin))."""
     experiment = SMALL.replace(elastic=0.0, rotate=False, grey=0.0, dropout=0.0, weights="none")
     samples, state, seen = train.prepare(experiment, tiny(), CPU), train.State(experiment, CPU), []
-    everything_is_cell = [
-        (image, torch.stack([torch.ones(64, 64), torch.full((64, 64), 3.0)])) for image, _ in samples
-    ]
+    everything_is_cell = [(image, torch.stack([torch.ones(64, 64), torch.full((64, 64), 3.0)])) for image, _ in samples]
     state.model.register_forward_hook(lambda _, x, y: seen.append(y.detach().float()))
     loss = train.train_step(experiment, state, everything_is_cell, 1, CPU)
     margin = seen[0][0, 1] - seen[0][0, 0]
@@ -311,9 +314,7 @@ def test_the_loss_falls_on_easy_images():
 
 def test_a_learning_rate_that_is_too_high_is_said_to_diverge(cache):
     experiment = SMALL.replace(learning_rate=10.0, steps=30)
-    with pytest.raises(
-        ValueError, match=r"diverged at step \d+: the loss is (nan|inf); lower the learning rate"
-    ):
+    with pytest.raises(ValueError, match=r"diverged at step \d+: the loss is (nan|inf); lower the learning rate"):
         train.train(experiment, "cpu", None, dataset=tiny())
     assert not list(cache.rglob("*.json")) and not list(cache.rglob("*.part"))
 
@@ -331,9 +332,7 @@ def test_samples_hold_class_and_weight_and_leave_out_what_is_not_annotated():
         assert (target.numpy()[ignore] == IGNORE).all() and not weights.numpy()[ignore].any()
         np.testing.assert_array_equal(target.numpy()[~ignore], (apart > 0)[~ignore])
         np.testing.assert_array_equal(weights, weight_map(apart, ignore=ignore))
-        assert (target == 0)[:, 8:56][
-            29 + 4 * index : 31 + 4 * index
-        ].all()  # the border drawn between the two cells
+        assert (target == 0)[:, 8:56][29 + 4 * index : 31 + 4 * index].all()  # the border drawn between the two cells
 
 
 def test_the_three_energies_differ_by_their_weights():
@@ -342,9 +341,7 @@ def test_the_three_energies_differ_by_their_weights():
     )
     annotated = ~torch.from_numpy(tiny().ignore[0])
     assert (plain[annotated] == 1).all()
-    assert len(balanced[annotated].unique()) == 2 and balanced[annotated].mean().item() == pytest.approx(
-        1, rel=1e-5
-    )
+    assert len(balanced[annotated].unique()) == 2 and balanced[annotated].mean().item() == pytest.approx(1, rel=1e-5)
     assert (full >= balanced).all() and full[29:31, 20].min() > 5
     flat = train.prepare(SMALL.replace(w0=0.0), tiny(), CPU)[0][1][1]
     assert torch.equal(flat, balanced)
@@ -377,9 +374,7 @@ def test_a_training_is_recorded_once_and_then_read(cache, monkeypatch):
     assert train.obtain(SMALL) == record
 
     # The scores are those of the stored half-precision weights.
-    model = records.load_weights(
-        train.build(SMALL), records.weights_path(record), record["weights"]["sha256"]
-    )
+    model = records.load_weights(train.build(SMALL), records.weights_path(record), record["weights"]["sha256"])
     probability = predict(model, tiny().images[2], tile=evaluate.covering_tile(64))[None, 1]
     again = evaluate.evaluate(tiny(), [2], probability)
     assert record["scores"]["held_out"].keys() == again.keys() and len(again) >= 2
