@@ -145,6 +145,8 @@ def training_indices(experiment: Experiment, dataset: Dataset) -> tuple[int, ...
     """
     out = set(held_out_indices(experiment, dataset)) | set(dataset.folds[experiment.fold - 1])
     left = tuple(index for index in range(len(dataset.images)) if index not in out)
+    if not left:
+        raise ValueError(f"{dataset.name} has no image left to train on when fold {experiment.fold} is held out")
     if experiment.images > len(left):
         raise ValueError(
             f"fold {experiment.fold} of {dataset.name} has {len(left)} training images, not {experiment.images}"

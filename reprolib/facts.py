@@ -52,11 +52,15 @@ def recorded(
 
     Raises:
         AssertionError: if a number differs; names it, with both values.
+        ValueError: if the chapter's record is damaged.
         LookupError: if there is no record of this section, and it cannot be computed here.
     """
     parameters = json.loads(json.dumps(parameters or {}))  # as it will be read again: a tuple is a list there
     path = FOLDER / f"{chapter}.json"
-    book = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        book = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error}): restore it, or record it again with {WRITE}=1") from None
     known = book.get(section)
     possible = needs is None or data.present(needs)
     if not possible:

@@ -63,12 +63,14 @@ def train(
         keep_weights: leave the weights beside the record; else only their hash stays.
 
     Raises:
-        ValueError: if the fold does not exist, or the training diverges.
+        ValueError: if the fold does not exist, the data set is not the experiment's, or the training diverges.
         reprolib.data.MissingData: if the data set is not on this machine.
     """
     folder = folder or records.cache_folder() / "runs"
     chosen = choose_device(device)
     dataset = dataset or data.load(experiment.data)
+    if dataset.name != experiment.data:
+        raise ValueError(f"the experiment is about the data set {experiment.data!r}, not {dataset.name!r}")
     state = run_steps(experiment, dataset, chosen, experiment.steps, report, checkpoint_path(experiment))
     weights = folder / f"{records.record_name(experiment)}.safetensors"
     sha256 = records.save_weights(state.model, weights)

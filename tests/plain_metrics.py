@@ -158,9 +158,7 @@ def row(labels, probability, threshold):
         proposal = above(slice_probability, threshold)
         _, kinds = warping(truth, slice_probability, threshold)
         count["left"] += len(kinds)
-        if (
-            len(truth) < height * width
-        ):  # the challenge's program loses the warped labels of an all-cell slice
+        if len(truth) < height * width:  # the challenge's program loses the warped labels of an all-cell slice
             count += Counter(kinds.values())
         count["tp"] += len(truth & proposal)
         count["fp"] += len(proposal - truth)

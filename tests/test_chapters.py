@@ -67,9 +67,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_valid_one(chapter):
         chapters.check(chapter, {"step": "3"})
 
 
-@pytest.mark.parametrize(
-    ("text", "value"), [("false", False), ("False", False), ("true", True), ("0", False)]
-)
+@pytest.mark.parametrize(("text", "value"), [("false", False), ("False", False), ("true", True), ("0", False)])
 def test_the_text_false_is_false(chapter, text, value):
     assert chapters.check(chapter, {"quick": text})["quick"] is value
 

@@ -86,9 +86,7 @@ def test_seg_equals_py_ctcmetrics(seed, tmp_path):
     for n, (gold, result) in enumerate(stack):
         Image.fromarray(gold).save(tmp_path / f"gold{n}.tif")
         Image.fromarray(result).save(tmp_path / f"result{n}.tif")
-        labels, _, matched, partners, iou = peer_match(
-            str(tmp_path / f"gold{n}.tif"), str(tmp_path / f"result{n}.tif")
-        )
+        labels, _, matched, partners, iou = peer_match(str(tmp_path / f"gold{n}.tif"), str(tmp_path / f"result{n}.tif"))
         references.append(labels)
         ious.append(iou)
         theirs = {a: (b, value) for a, b, value in zip(matched, partners, iou, strict=True)}

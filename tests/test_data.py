@@ -279,10 +279,7 @@ def link_archive():
 
 @pytest.mark.parametrize(
     "content",
-    [
-        archive({name: "x"})
-        for name in ("../evil.tif", "a/../../evil.tif", "/evil.tif", "C:/evil.tif", "..\\evil.tif")
-    ]
+    [archive({name: "x"}) for name in ("../evil.tif", "a/../../evil.tif", "/evil.tif", "C:/evil.tif", "..\\evil.tif")]
     + [link_archive()],
     ids=["parent", "hidden parent", "absolute", "drive", "backslash", "link"],
 )
@@ -527,9 +524,7 @@ def test_exactly_the_listed_markers_have_no_gold_mask(name):
         for image, instances in zip(loaded(name).names, loaded(name).instances, strict=True)
     }
     assert {image: markers for image, markers in found.items() if markers} == UNMASKED[name]
-    partly = {
-        image for image, ignored in zip(loaded(name).names, loaded(name).ignore, strict=True) if ignored.any()
-    }
+    partly = {image for image, ignored in zip(loaded(name).names, loaded(name).ignore, strict=True) if ignored.any()}
     assert partly == set(UNMASKED[name])
 
 

@@ -37,8 +37,7 @@ def random_stack(seed, levels=8, depth=2, shape=(14, 17)):
 def rows_of(results):
     """The five metrics' rows of one threshold, merged."""
     return [
-        {k: v for row in rows for k, v in row.items()}
-        for rows in zip(*(r.rows for r in results.values()), strict=True)
+        {k: v for row in rows for k, v in row.items()} for rows in zip(*(r.rows for r in results.values()), strict=True)
     ]
 
 
@@ -254,9 +253,7 @@ def test_a_slice_alone_gives_its_column_of_per_slice():
             assert together[name].per_slice.shape == (10, 3)
             assert together[name].per_slice[:, d] == pytest.approx(result.per_slice[:, 0], abs=1e-12)
             scores = result.per_slice[:, 0]
-            assert result.score == pytest.approx(
-                scores.max() if name.startswith("v_") else scores.min(), abs=1e-12
-            )
+            assert result.score == pytest.approx(scores.max() if name.startswith("v_") else scores.min(), abs=1e-12)
 
 
 def test_the_mean_of_v_rand_weighs_slices_equally():

@@ -44,9 +44,7 @@ def test_the_constraints_say_which_python_they_are_for():
 
 
 def test_conda_gets_a_python_that_the_project_allows():
-    python = next(
-        item for item in CONDA["dependencies"] if isinstance(item, str) and item.startswith("python")
-    )
+    python = next(item for item in CONDA["dependencies"] if isinstance(item, str) and item.startswith("python"))
     assert Requirement("python" + PROJECT["requires-python"]).specifier.contains(python.split("=")[1] + ".0")
 
 

@@ -114,9 +114,7 @@ def test_every_chapter_has_a_page(site):
 
 
 def test_a_page_asks_no_other_host_for_anything(pages):
-    foreign = [
-        (name, url) for name, page in pages.items() for url in page.fetched if re.match(r"(\w+:)?//", url)
-    ]
+    foreign = [(name, url) for name, page in pages.items() for url in page.fetched if re.match(r"(\w+:)?//", url)]
     assert foreign == []
 
 
@@ -132,9 +130,7 @@ def test_inline_scripts_and_styles_name_no_other_host(pages):
 
 def test_style_sheets_load_nothing_from_another_host(site):
     for sheet in site.rglob("*.css"):
-        assert not re.search(r"""(url\(|@import)\s*['"]?(https?:)?//""", sheet.read_text(encoding="utf-8")), (
-            sheet
-        )
+        assert not re.search(r"""(url\(|@import)\s*['"]?(https?:)?//""", sheet.read_text(encoding="utf-8")), sheet
 
 
 def test_what_a_page_fetches_is_there(site, pages):
