@@ -191,12 +191,13 @@ def not_run_yet() -> list[Claim]:
 
 
 def table(rows: list[Claim]) -> str:
-    """The table as Markdown, with a badge for each verdict and a link to each chapter."""
-    lines = ["| claim | paper | ours | protocol | verdict | chapter and command |", "|---|---|---|---|---|---|"]
+    """The table as Markdown, with a badge for each verdict, and chapter and command beside the protocol."""
+    lines = ["| claim | paper | ours | verdict | protocol, chapter and command |", "|---|---|---|---|---|"]
     for row in rows:
         badge = f'<span class="verdict verdict-{row.verdict.replace(" ", "-")}">{row.verdict}</span>'
-        where = "-" if row.verdict == "not run yet" else f"[{row.chapter[:2]}]({row.chapter}.html) `{row.command}`"
-        lines.append(f"| {row.claim} | {row.paper} | {row.ours} | {row.protocol} | {badge} | {where} |")
+        where = f"{row.protocol}. [Chapter {int(row.chapter[:2])}]({row.chapter}.html), `{row.command}`"
+        how = "-" if row.verdict == "not run yet" else where
+        lines.append(f"| {row.claim} | {row.paper} | {row.ours} | {badge} | {how} |")
     return "\n".join(lines)
 
 

@@ -30,13 +30,13 @@ NOT_FETCHED = {"canonical", "next", "prev", "search", "index", "author", "licens
 
 
 class Page(HTMLParser):
-    """What a page fetches, its images' alternative texts, and its inline scripts and styles."""
+    """What a page fetches, its images' alternative texts, its inline scripts and styles, and its text."""
 
     def __init__(self, path: Path):
         super().__init__()
         self.fetched: list[str] = []
         self.images: list[dict[str, str | None]] = []
-        self.inline = ""
+        self.inline, self.text = "", ""
         self._within = ""
         self.feed(path.read_text(encoding="utf-8"))
 
@@ -54,6 +54,8 @@ class Page(HTMLParser):
     def handle_data(self, text):
         if self._within in ("script", "style"):
             self.inline += text
+        else:
+            self.text += text
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +148,8 @@ def test_every_image_has_an_alternative_text(pages):
             text = (image.get("alt") or "").strip()
             # where none is given, the builder puts the file's name
             assert text and not re.search(r"\.(png|svg|jpe?g|gif)$", text), (name, image.get("src"))
+
+
+def test_no_table_is_shown_as_raw_markdown(pages):
+    """Plain CommonMark knows no tables: the setting nb_render_markdown_format decides about those in outputs."""
+    assert [name for name, page in pages.items() if re.search(r"\|\s*[-—]{1,3}\s*\|", page.text)] == []
