@@ -6,18 +6,17 @@ Without them they are skipped, with the reason; with REPROLIB_REQUIRE_DATA=1 tha
 from __future__ import annotations
 
 import os
-import sys
 
 import pytest
+import torch
 
 from reprolib import data
 
 
 @pytest.fixture(autouse=True, scope="session")
-def few_threads():
+def one_thread():
     """Small networks gain nothing from threads, and lose much where other programs run."""
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
+    torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items):

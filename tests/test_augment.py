@@ -12,15 +12,6 @@ from scipy import ndimage, stats
 from reprolib.augment import augment, displacement, normalise
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small are fastest on one thread, the more so on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 

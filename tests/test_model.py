@@ -18,15 +18,6 @@ FIG_1_CHANNELS = [64, 64, 128, 128, 256, 256, 512, 512, 1024, 1024, 512, 512, 25
 FIG_1_CHANNELS_IN = [1, 64, 64, 128, 128, 256, 256, 512, 512, 1024, 1024, 512, 512, 256, 256, 128, 128, 64]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small are fastest on one thread, the more so on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def on_meta(**options) -> UNet:
     """A full-size network without memory: shapes are computed, numbers are not."""
     with torch.device("meta"):

@@ -15,15 +15,6 @@ from reprolib.model import UNet
 from reprolib.tiling import SEVEN_ROTATIONS, origins, predict, predict_tiles, tile_geometry
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small are fastest on one thread, the more so on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def network(seed: int = 0, **options) -> nn.Module:
     torch.manual_seed(seed)
     return UNet(width=3, **options).double()

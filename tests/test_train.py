@@ -33,15 +33,6 @@ KINDS = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small are fastest on one thread, the more so on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def tiny(name: str = "phantom-dic") -> Dataset:
     """Three images of 64 x 64 px: two bright cells that touch, on a dark noisy ground, partly annotated."""
     rng = np.random.default_rng(0)
