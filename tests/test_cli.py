@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reprolib import cli, records, train
+from reprolib import cli, data, records, train
 from reprolib.experiment import Experiment
 
 
@@ -77,3 +77,25 @@ def test_train_records_then_finds_the_record_and_predict_uses_it(tmp_path, monke
 
     assert cli.main(["predict", str(path), str(tmp_path / "own.png"), str(tmp_path / "out.jpg"), "--tile", "204"]) == 2
     assert not list(tmp_path.glob("*out.jpg*"))
+
+
+def test_own_images_are_trained_on_and_changed_ones_are_another_experiment(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("REPROLIB_CACHE", str(tmp_path / "cache"))
+    images = data.load("phantom-dic")
+    for kind in ("images", "labels"):
+        (tmp_path / "mine" / kind).mkdir(parents=True)
+    for number in range(5):
+        index = number % len(images.images)
+        Image.fromarray(images.images[index]).save(tmp_path / "mine" / "images" / f"{number}.png")
+        Image.fromarray(images.instances[index].astype(np.uint8)).save(tmp_path / "mine" / "labels" / f"{number}.png")
+    words = ["train", "--images", str(tmp_path / "mine"), "fold=1", "width=2", "tile=188", "steps=1"]
+    words += ["--device", "cpu", "--to", str(tmp_path / "runs")]
+    assert cli.main(words) == 0
+    assert cli.main(words) == 0
+    assert "recorded already" in capsys.readouterr().out
+    (path,) = (tmp_path / "runs").glob("*.json")
+    assert set(records.read(path)["scores"]["held_out"]) == {"seg", "foreground_iou"}
+
+    Image.fromarray(255 - images.images[0]).save(tmp_path / "mine" / "images" / "0.png")
+    assert cli.main(words) == 0
+    assert len(list((tmp_path / "runs").glob("*.json"))) == 2
