@@ -10,8 +10,9 @@ EM_FOLDS = (1, 2, 3, 4, 5)
 def em(fold: int) -> Experiment:
     """The headline recipe for the EM slices (Sec. 4, Table 1) at width 16; its departures from the paper.
 
-    Steps, learning rate and w0 were chosen on the inner split of fold 5 (train on slices 0-17, score on 18-23).
-    Tile and width are what two processor cores can train within the hour.
+    Optimiser and learning rate were chosen with an eye on the inner split of fold 5 (train on slices 0-17, score on
+    18-23; see ``em_inner`` and chapter 06); w0 is the paper's. Steps, tile and width are what two processor cores can
+    train within the hour.
     """
     return Experiment(
         data="isbi2012",
