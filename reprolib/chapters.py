@@ -236,5 +236,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def write(path: Path, text: str) -> None:
     """Write a text file aside, then rename it: nothing half-written is left."""
     aside = path.with_name(f".{path.name}.partial.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
+    try:
+        aside.write_text(text, encoding="utf-8")
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -154,3 +154,9 @@ def test_no_table_is_shown_as_raw_markdown(pages):
     """Plain CommonMark knows no tables: the setting nb_render_markdown_format decides about those in outputs."""
     raw = re.compile(r"\|\s*—\s*\|")  # in prose three hyphens became a dash; in code they did not
     assert [name for name, page in pages.items() if raw.search(page.text)] == []
+
+
+@each_chapter
+def test_markdown_outputs_hold_no_formulas_which_would_be_shown_raw(path):
+    outputs = [out for cell in chapters.read(path).cells for out in cell.get("outputs", [])]
+    assert [out for out in outputs if "$" in out.get("data", {}).get("text/markdown", "")] == []
