@@ -10,6 +10,7 @@ The foreground IoU forgets which cell a pixel belongs to. It is the easier figur
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,15 @@ class Seg:
     cells: tuple[CellScore, ...]
 
 
+@dataclass(frozen=True)
+class Videos:
+    """SEG of a data set: score, the mean of its videos; videos, each one's; pooled, over the gold cells of all."""
+
+    score: float
+    videos: dict[str, Seg]
+    pooled: Seg
+
+
 def seg(gold: np.ndarray, result: np.ndarray, ignore: np.ndarray | None = None) -> Seg:
     """SEG of one image or of several together.
 
@@ -45,7 +55,23 @@ def seg(gold: np.ndarray, result: np.ndarray, ignore: np.ndarray | None = None) 
     """
     gold, result = _checked(gold, result, ignore)
     cells = [cell for image in range(len(gold)) for cell in _cells(image, gold[image], result[image])]
-    return Seg(score=math.fsum(c.iou for c in cells) / len(cells) if cells else math.nan, cells=tuple(cells))
+    return Seg(score=_mean([c.iou for c in cells]), cells=tuple(cells))
+
+
+def by_video(names: Sequence[str], gold: np.ndarray, result: np.ndarray, ignore: np.ndarray | None = None) -> Videos:
+    """SEG as the challenge gives it for a data set, the mean of its videos, with the videos' own and the pooled one.
+
+    names: one per image, "video/frame" such as "01/t002"; images without a "/" are all one video, "".
+    gold, result, ignore: (N, H, W), as in `seg`. A video without a gold cell does not enter the mean.
+    Raises ValueError as `seg`, and where names and images differ in number.
+    """
+    pooled = seg(gold, result, ignore)
+    if gold.ndim != 3 or len(names) != len(gold):
+        raise ValueError(f"there must be one name per image: {len(names)} names for labels of shape {gold.shape}.")
+    of = [name.rpartition("/")[0] for name in names]
+    cells = {video: tuple(c for c in pooled.cells if of[c.image] == video) for video in sorted(set(of))}
+    videos = {video: Seg(_mean([c.iou for c in found]), found) for video, found in cells.items()}
+    return Videos(_mean([s.score for s in videos.values() if s.cells]), videos, pooled)
 
 
 def foreground_iou(gold: np.ndarray, result: np.ndarray, ignore: np.ndarray | None = None) -> float:
@@ -89,6 +115,10 @@ def instances(probability_or_mask: np.ndarray, threshold: float = 0.5, smallest:
         keep[0] = False
         out[...] = np.where(keep, np.cumsum(keep), 0)[components]
     return labels
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
 
 
 def _cells(image: int, gold: np.ndarray, result: np.ndarray) -> list[CellScore]:

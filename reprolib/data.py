@@ -40,10 +40,12 @@ __all__ = [
     "present",
     "unannotated",
     "unmasked_markers",
+    "untrained",
     "verify",
 ]
 
 RING = 10  # px round a gold cell that count as background in a frame where most cells bear no mask
+BORDER = 50  # px: the challenge's field of interest leaves out cells so near to the edge of a frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,7 @@ class Dataset:
     folds: tuple[tuple[int, ...], ...]  # folds[k - 1] = the images held out in fold k; all others train
     hashes: dict[str, str]  # file or folder -> SHA-256 of its pixels, as found
     phantom: bool  # True = synthetic
+    border: int = 0  # px: cells so near to the edge may bear neither mask nor marker, see `untrained`
 
 
 def load(name: str, folder: str | Path | None = None) -> Dataset:
@@ -94,8 +97,9 @@ def load(name: str, folder: str | Path | None = None) -> Dataset:
         instances = np.stack([ndimage.label(page == 255)[0] for page in arrays["train-labels.tif"]])
         ignore = np.zeros(images.shape, dtype=bool)
         names = [f"slice {index:02d}" for index in range(len(images))]
-        folds = blocks(len(images), 5)
+        folds, border = blocks(len(images), 5), 0
     else:
+        border = BORDER
         chosen, gold, markers, names, folds = [], [], [], [], []
         for video in ("01", "02"):
             frames = list(SOURCES[name].arrays[f"{video}_GT/SEG"].numbers)
@@ -108,7 +112,7 @@ def load(name: str, folder: str | Path | None = None) -> Dataset:
         pairs = zip(instances, np.concatenate(markers), strict=True)
         ignore = np.stack([unannotated(cells, marks) for cells, marks in pairs])
     instances = instances.astype(np.int32)
-    return Dataset(name, images, instances, ignore, tuple(names), tuple(folds), hashes, phantom=False)
+    return Dataset(name, images, instances, ignore, tuple(names), tuple(folds), hashes, phantom=False, border=border)
 
 
 def unmasked_markers(gold: np.ndarray, markers: np.ndarray) -> list[int]:
@@ -150,6 +154,19 @@ def unannotated(gold: np.ndarray, markers: np.ndarray, ring: int = RING) -> np.n
     if masked < len(missing):
         region |= ndimage.distance_transform_edt(gold == 0) > ring
     return region & (gold == 0)
+
+
+def untrained(dataset: Dataset, index: int) -> np.ndarray:
+    """Pixels of one image that teach nothing, (H, W) bool: `ignore`, and near the edge all that bears no mask.
+
+    Cells at the edge of a frame often have neither gold mask nor marker: they lie outside the field of interest of
+    the Cell Tracking Challenge. SEG is not changed by them, since a result cell without a gold one costs nothing. But
+    a network must not learn that they are background. `Dataset.border` says how near is near (px; 0 = nowhere).
+    """
+    unlabelled = dataset.instances[index] == 0
+    inside = np.zeros_like(unlabelled)
+    inside[tuple(slice(dataset.border, side - dataset.border) for side in unlabelled.shape)] = True
+    return dataset.ignore[index] | (unlabelled & ~inside)
 
 
 def load_folder(path: str | Path, folds: int = 5) -> Dataset:

@@ -79,34 +79,44 @@ def evaluate(dataset: Dataset, indices: Sequence[int], probability: np.ndarray) 
     instances, ignore = dataset.instances[list(indices)], dataset.ignore[list(indices)]
     if dataset.name in EM:
         return metrics.evaluate_stack((instances > 0).astype(np.uint8), probability)
-    return evaluate_cells(instances, probability, ignore, SMALLEST.get(dataset.name, 0))
+    names = [dataset.names[index] for index in indices]
+    return evaluate_cells(names, instances, probability, ignore, SMALLEST.get(dataset.name, 0))
 
 
 def evaluate_cells(
-    gold: np.ndarray, probability: np.ndarray, ignore: np.ndarray, smallest: int = 0
+    names: Sequence[str], gold: np.ndarray, probability: np.ndarray, ignore: np.ndarray, smallest: int = 0
 ) -> dict[str, Result]:
-    """SEG and foreground IoU of (N, H, W) cell probabilities over the thresholds, all gold cells pooled (Table 2).
+    """SEG and foreground IoU of (N, H, W) cell probabilities over the thresholds (Table 2).
 
-    Instances are connected components of at least ``smallest`` px.
+    Instances are connected components of at least ``smallest`` px. SEG is the mean of the videos that ``names`` tell
+    ("01/t002"), each over its gold cells; its rows also hold each video's ("seg 01"), "seg_pooled" over all gold
+    cells, and the number of gold "cells". The foreground IoU pools the pixels of all images.
     """
     rows: list[dict] = []
     images: dict[str, list] = {"seg": [], "foreground_iou": []}
     for threshold in metrics.THRESHOLDS:
         result = ctc.instances(probability, threshold, smallest)
-        cells = ctc.seg(gold, result, ignore)
+        found = ctc.by_video(names, gold, result, ignore)
+        cells = found.pooled.cells
         rows.append(
-            {"threshold": threshold, "seg": cells.score, "foreground_iou": ctc.foreground_iou(gold, result, ignore)}
+            {
+                "threshold": threshold,
+                "seg": found.score,
+                "foreground_iou": ctc.foreground_iou(gold, result, ignore),
+                "seg_pooled": found.pooled.score,
+                **{f"seg {video}": one.score for video, one in found.videos.items() if video},
+                "cells": len(cells),
+            }
         )
-        by_image = [[cell.iou for cell in cells.cells if cell.image == image] for image in range(len(gold))]
+        by_image = [[cell.iou for cell in cells if cell.image == image] for image in range(len(gold))]
         images["seg"].append([float(np.mean(ious)) if ious else 0.0 for ious in by_image])
         images["foreground_iou"].append(
             [ctc.foreground_iou(*planes) for planes in zip(gold, result, ignore, strict=True)]
         )
-    found = {}
-    for name in images:
-        best = max(rows, key=lambda row: row[name])
-        found[name] = Result(best[name], best["threshold"], tuple(rows), np.array(images[name]))
-    return found
+    best = {name: max(rows, key=lambda row, name=name: row[name]) for name in images}
+    return {
+        name: Result(row[name], row["threshold"], tuple(rows), np.array(images[name])) for name, row in best.items()
+    }
 
 
 def predict_cells(

@@ -188,7 +188,7 @@ def prepare(experiment: Experiment, dataset: data.Dataset, device: torch.device)
     """The training images as (normalised image (H, W), label planes (2, H, W): class and weight)."""
     samples = []
     for index in training_indices(experiment, dataset):
-        instances, ignore = separate(dataset.instances[index]), dataset.ignore[index]
+        instances, ignore = separate(dataset.instances[index]), data.untrained(dataset, index)
         target = np.where(ignore, IGNORE, instances > 0)
         weights = weight_map(
             instances,

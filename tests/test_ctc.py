@@ -153,6 +153,44 @@ def test_foreground_iou_pools_pixels_over_images():
     assert ctc.foreground_iou(np.zeros_like(GOLD), GOLD) == 0
 
 
+# --- several videos
+
+
+def test_the_score_of_a_data_set_is_the_mean_of_its_videos_not_of_its_cells():
+    """Video 01: one image, one cell, found. Video 02: two images of two cells each, one cell found whole."""
+    gold = np.stack([np.where(GOLD == 1, 1, 0), GOLD, GOLD])
+    result = np.stack([GOLD, np.where(GOLD == 1, 5, 0), np.zeros_like(GOLD)])
+    found = ctc.by_video(("01/t000", "02/t000", "02/t007"), gold, result)
+    assert {video: seg.score for video, seg in found.videos.items()} == {"01": 1.0, "02": 0.25}
+    assert found.score == pytest.approx((1 + 0.25) / 2) and found.pooled.score == pytest.approx(2 / 5)
+    assert [cell.image for cell in found.videos["02"].cells] == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_videos_score_is_that_of_its_images_alone(seed):
+    pairs = [random_cells(10 * seed + n) for n in range(5)]
+    gold, result = (np.stack(planes) for planes in zip(*pairs, strict=True))
+    ignore = np.random.default_rng(seed).random(gold.shape) < 0.05
+    names = ("01/t001", "02/t000", "01/t004", "02/t001", "02/t002")
+    found = ctc.by_video(names, gold, result, ignore)
+    for video, chosen in (("01", [0, 2]), ("02", [1, 3, 4])):
+        assert found.videos[video].score == ctc.seg(gold[chosen], result[chosen], ignore[chosen]).score
+    assert found.pooled == ctc.seg(gold, result, ignore)
+
+
+def test_images_without_a_video_are_one_and_a_video_without_gold_cells_has_no_say():
+    pair = np.stack([GOLD, GOLD])
+    assert list(ctc.by_video(("a", "b"), pair, pair).videos) == [""]
+    empty = ctc.by_video(("01/a", "02/a"), np.stack([GOLD, 0 * GOLD]), pair)
+    assert empty.score == 1.0 and math.isnan(empty.videos["02"].score)
+    assert math.isnan(ctc.by_video(("a", "b"), 0 * pair, pair).score)
+
+
+def test_every_image_needs_a_name():
+    with pytest.raises(ValueError, match="one name per image: 1 names"):
+        ctc.by_video(("a",), np.stack([GOLD, GOLD]), np.stack([GOLD, GOLD]))
+
+
 # --- instances
 
 

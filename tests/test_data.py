@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from reprolib import data, files, sources
 
@@ -526,6 +527,31 @@ def test_exactly_the_listed_markers_have_no_gold_mask(name):
     assert {image: markers for image, markers in found.items() if markers} == UNMASKED[name]
     partly = {image for image, ignored in zip(loaded(name).names, loaded(name).ignore, strict=True) if ignored.any()}
     assert partly == set(UNMASKED[name])
+
+
+@pytest.mark.realdata("dic-hela")
+def test_of_the_frame_with_3_of_18_cells_drawn_only_these_and_a_narrow_ring_count():
+    hela = loaded("dic-hela")
+    index = hela.names.index("01/t067")
+    gold, counted = hela.instances[index] > 0, ~hela.ignore[index]
+    assert len(ids(hela.instances[index])) == 3 and counted[gold].all()
+    ring = counted & ~gold
+    assert 0 < ring.mean() < 0.05 and ndimage.distance_transform_edt(~gold)[ring].max() <= data.RING
+
+
+@pytest.mark.realdata("isbi2012", "phc-u373", "dic-hela")
+def test_near_the_edge_of_a_cell_frame_unlabelled_pixels_teach_nothing_and_in_the_em_stack_all_do():
+    for name in ("phc-u373", "dic-hela"):
+        video = loaded(name)
+        for index in (0, len(video.names) - 1):
+            out = data.untrained(video, index)
+            height, width = out.shape
+            y, x = np.ogrid[:height, :width]
+            far = (np.minimum(y, height - 1 - y) >= 50) & (np.minimum(x, width - 1 - x) >= 50)
+            assert not out[video.instances[index] > 0].any()
+            assert np.array_equal(out[far], video.ignore[index][far])
+            assert out[~far & (video.instances[index] == 0)].all()
+    assert not data.untrained(loaded("isbi2012"), 7).any()
 
 
 @pytest.mark.realdata("phc-u373", "dic-hela")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import os
@@ -344,6 +345,18 @@ def test_held_out_images_are_never_touched():
     assert len(train.prepare(SMALL, dataset, CPU)) == 2
     with pytest.raises(ValueError, match="constant"):
         train.prepare(SMALL.replace(fold=1), dataset, CPU)
+
+
+def test_near_the_edge_only_masked_pixels_are_trained_on():
+    dataset = dataclasses.replace(tiny(), border=9)
+    target, weights = train.prepare(SMALL, dataset, CPU)[0][1]
+    gold, ignore = dataset.instances[0] > 0, dataset.ignore[0]
+    for y, x in itertools.product(range(64), repeat=2):
+        near = min(y, x, 63 - y, 63 - x) < 9
+        out = ignore[y, x] or (near and not gold[y, x])
+        assert (target[y, x] == IGNORE) == out and (weights[y, x] == 0) == out
+    # the border drawn between the two touching cells is background, not unlabelled
+    assert target[29, 8] == target[30, 8] == 0 and gold[29, 8] and gold[30, 8]
 
 
 # --- from an experiment to its record ---
