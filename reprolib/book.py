@@ -20,7 +20,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reprolib import data, status
-from reprolib.chapters import BOOK, chapters, code_hash, needs, read, run, strip, write
+from reprolib.chapters import BOOK, chapters, code_hash, needs, read, run, strip
+from reprolib.files import write_text
 from reprolib.status import Execution, Shown
 
 ROOT = BOOK.parent
@@ -104,7 +105,7 @@ def assemble(
         shown.append(choose(path, fresh.get(path.stem), published.get(path.stem)))
         if shown[-1].source == "fresh":
             strip(executed / path.name, source / "book" / path.name)
-    write(source / "book" / "status.md", status.page(shown))
+    write_text(source / "book" / "status.md", status.page(shown))
     return shown
 
 
@@ -138,7 +139,7 @@ def build_site(source: Path = BUILD / "source", folder: Path = ROOT) -> Path:
 
 
 def _write_records(path: Path, records: Mapping[str, Execution]) -> None:
-    write(
+    write_text(
         path,
         json.dumps({name: dataclasses.asdict(records[name]) for name in sorted(records)}, indent=1) + "\n",
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import datetime
-import difflib
 import hashlib
 import json
 import os
@@ -17,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nbformat
@@ -26,6 +25,8 @@ import yaml
 from nbstripout import strip_output
 
 from reprolib import data
+from reprolib.files import write_text
+from reprolib.sources import nearest
 from reprolib.status import Execution
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
@@ -54,7 +55,7 @@ def chapters(names: Sequence[str] = (), folder: Path = BOOK) -> list[Path]:
         raise FileNotFoundError(f"There is no chapter (*.ipynb) in {folder}.")
     for name in names:
         if name not in found:
-            raise ValueError(f"There is no chapter {name!r}; {nearest(name, found)}.")
+            raise ValueError(f"There is no chapter {name!r}: {nearest(name, found)}")
     return [found[name] for name in names] if names else list(found.values())
 
 
@@ -63,7 +64,7 @@ def read(path: str | Path) -> nbformat.NotebookNode:
     path = Path(path)
     if not path.is_file():
         near = [p.name for p in path.parent.glob("*.ipynb")] if path.parent.is_dir() else []
-        raise FileNotFoundError(f"There is no chapter {str(path)!r}; {nearest(path.name, near)}.")
+        raise FileNotFoundError(f"There is no chapter {str(path)!r}: {nearest(path.name, near)}")
     try:
         return nbformat.read(path, as_version=4)
     except Exception as error:  # nbformat raises many kinds for a file that is no notebook
@@ -77,7 +78,7 @@ def needs(path: str | Path) -> tuple[str, ...]:
         raise ValueError(f'{path} does not say what data it needs: its metadata lack {{"reprolib": {{"needs": []}}}}.')
     for name in listed:
         if name not in data.REAL:
-            raise ValueError(f"{path} needs the unknown data set {name!r}; {nearest(name, data.REAL)}.")
+            raise ValueError(f"{path} needs the unknown data set {name!r}: {nearest(name, data.REAL)}")
     return tuple(listed)
 
 
@@ -125,7 +126,7 @@ def check(path: str | Path, values: Mapping[str, object]) -> dict[str, bool | in
     known = parameters(path)
     for name in values:
         if name not in known:
-            raise ValueError(f"{Path(path).name} has no parameter {name!r}; {nearest(name, known)}.")
+            raise ValueError(f"{Path(path).name} has no parameter {name!r}: {nearest(name, known)}")
     return {name: _typed(known[name], value) for name, value in values.items()}
 
 
@@ -223,21 +224,4 @@ def strip(path: Path, output: Path) -> None:
     for cell in notebook.cells:
         if not cell.metadata.get("tags", True):
             del cell.metadata["tags"]  # papermill adds empty lists
-    write(output, nbformat.writes(notebook) + "\n")
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error sentence about an unknown name: the nearest valid one, else all of them."""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, 1, 0.5)
-    return f"did you mean {near[0]!r}" if near else f"known are: {', '.join(known) or 'none'}"
-
-
-def write(path: Path, text: str) -> None:
-    """Write a text file aside, then rename it: nothing half-written is left."""
-    aside = path.with_name(f".{path.name}.partial.{os.getpid()}")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    write_text(output, nbformat.writes(notebook) + "\n")

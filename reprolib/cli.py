@@ -204,6 +204,7 @@ def predict_command(options) -> int:
 
     from reprolib import records, tiling, train
     from reprolib.experiment import Experiment
+    from reprolib.files import replacing
 
     record = records.read(options.record)
     model = train.build(Experiment.from_dict(record["experiment"]))
@@ -211,7 +212,7 @@ def predict_command(options) -> int:
     with Image.open(options.image) as file:
         image = np.asarray(file)
     probability = tiling.predict(model, image, tile=options.tile)[1]
-    with records.replacing(options.output) as aside:
+    with replacing(options.output) as aside:
         kind = Image.registered_extensions().get(options.output.suffix.lower())
         if kind not in ("PNG", "TIFF"):
             raise ValueError(f"{options.output} must end in .png or .tif: probabilities are kept without loss")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
 from dataclasses import dataclass, fields
 
 from reprolib.data import Dataset
 from reprolib.model import INITIALISATIONS, PADDINGS, STRIDE, VARIANTS, output_side
+from reprolib.sources import nearest
 
 OPTIMISERS = ("sgd", "adam")
 SCHEDULES = ("constant", "cosine")
@@ -163,7 +163,5 @@ def check_names(values: dict) -> None:
 def choose(what: str, value: str, allowed) -> str:
     """Return ``value`` if it is among ``allowed``, else raise ValueError with all of them and the nearest."""
     if value not in allowed:
-        near = difflib.get_close_matches(str(value), list(allowed), n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{what} {value!r} is unknown: choose one of {', '.join(allowed)}{hint}")
+        raise ValueError(f"{what} {value!r} is unknown: {nearest(value, allowed)}")
     return value

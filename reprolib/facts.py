@@ -13,7 +13,8 @@ import os
 from collections.abc import Callable
 
 from reprolib import data
-from reprolib.records import PROJECT, replacing
+from reprolib.files import write_text
+from reprolib.records import PROJECT
 
 FOLDER = PROJECT / "book" / "facts"
 WRITE = "REPROLIB_PUBLISH"  # environment variable; set to 1, facts are written instead of compared
@@ -72,8 +73,7 @@ def recorded(
     numbers = json.loads(json.dumps(compute(), allow_nan=False))  # as it will be read again
     if os.environ.get(WRITE) == "1":
         book[section] = {"parameters": parameters, "needs": needs, "numbers": numbers}
-        with replacing(path) as aside:
-            aside.write_text(json.dumps(dict(sorted(book.items())), indent=1) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(dict(sorted(book.items())), indent=1) + "\n")
     elif known is not None and known["parameters"] == parameters:
         differences = list(compare(known["numbers"], numbers, tolerance))
         if differences:

@@ -1,4 +1,4 @@
-"""Finding, reading, checking and fetching the files of a published data set (`reprolib.sources`).
+"""Files: written whole or not at all; and those of a published data set (`reprolib.sources`), found and checked.
 
 A set is looked for in the folder that `REPROLIB_DATA` names, then in the cache folder that `download` fills.
 Pixels are hashed, not files, so a copy that is compressed otherwise is as good.
@@ -6,6 +6,7 @@ Pixels are hashed, not files, so a copy that is compressed otherwise is as good.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -14,6 +15,7 @@ import stat
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
@@ -21,10 +23,33 @@ from typing import NamedTuple
 import numpy as np
 import platformdirs
 from PIL import Image
+from safetensors import SafetensorError
 
 from reprolib.sources import REAL, SOURCES, Pixels, known
 
 UNPACKED_LIMIT = 2**31  # bytes: far above the largest archive
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside ``path`` to write to; renamed to ``path`` when all is written, removed when anything fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield aside
+        os.replace(aside, path)
+    except OSError as error:
+        raise OSError(error.errno, f"{path} could not be written ({error.strerror}); nothing was changed") from error
+    except SafetensorError as error:  # what safetensors makes of a full disk
+        raise OSError(f"{path} could not be written ({error}); nothing was changed") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file through `replacing`, in UTF-8."""
+    with replacing(path) as aside:
+        aside.write_text(text, encoding="utf-8")
 
 
 class MissingData(FileNotFoundError):

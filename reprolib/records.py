@@ -6,14 +6,13 @@ that the book publishes lie in ``runs/`` of the project; runs made on this machi
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import platform
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from reprolib.experiment import Experiment
-from reprolib.files import cache_folder
+from reprolib.files import cache_folder, replacing
 
 PROJECT = Path(__file__).resolve().parent.parent
 PUBLISHED = Path(os.environ.get("REPROLIB_RUNS") or PROJECT / "runs")
@@ -86,22 +85,6 @@ def compact_numbers(text: str) -> str:
     Only between the values of indented JSON is there a raw line break, so no string can be met here.
     """
     return re.sub(r"\[\n[-+.\deE,\s]*\]", lambda found: f"[{' '.join(found[0][1:-1].split())}]", text)
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` to write to; renamed to ``path`` when all is written, removed when anything fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield aside
-        os.replace(aside, path)
-    except OSError as error:
-        raise OSError(error.errno, f"{path} could not be written ({error.strerror}); nothing was changed") from error
-    except SafetensorError as error:  # what safetensors makes of a full disk
-        raise OSError(f"{path} could not be written ({error}); nothing was changed") from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def save_weights(model: nn.Module, path: Path) -> str:

@@ -6,6 +6,7 @@ Nothing of them is shipped with this project. `reprolib.files` finds, checks and
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -140,7 +141,12 @@ def known(name: str) -> str:
     """The name itself; ValueError with the nearest one if there is no such set."""
     names = (*REAL, *PHANTOM_OF.values())
     if name not in names:
-        near = difflib.get_close_matches(str(name), names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(names)}."
-        raise ValueError(f"there is no data set {name!r}: {hint}")
+        raise ValueError(f"there is no data set {name!r}: {nearest(name, names)}")
     return name
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: all valid ones, and that which is most like it."""
+    known = list(known)
+    like = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return f"choose one of {', '.join(known) or '(none)'}" + (f"; did you mean {like[0]!r}?" if like else "")

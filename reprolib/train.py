@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from reprolib import data, evaluate, records
 from reprolib.augment import augment, normalise
 from reprolib.experiment import Experiment, training_indices
+from reprolib.files import replacing
 from reprolib.loss import IGNORE, separate, weight_map, weighted_cross_entropy
 from reprolib.model import HALO, UNet
 
@@ -266,7 +267,7 @@ def save_checkpoint(state: State, path: Path) -> None:
         tensors |= {f"optimiser.{index}.{name}": value.cpu() for name, value in slots.items() if value is not None}
     tensors["losses"] = torch.tensor(state.losses, dtype=torch.float64)
     spent = {"seconds": json.dumps(state.seconds), "peak_memory": json.dumps(state.peak_memory)}
-    with records.replacing(path) as aside:
+    with replacing(path) as aside:
         save_file({name: value.contiguous() for name, value in tensors.items()}, aside, metadata=spent)
 
 

@@ -63,7 +63,7 @@ def test_a_parameter_that_papermill_would_drop_is_refused(tmp_path):
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_valid_one(chapter):
-    with pytest.raises(ValueError, match=r"no parameter 'step'; did you mean 'steps'"):
+    with pytest.raises(ValueError, match=r"no parameter 'step': .*did you mean 'steps'"):
         chapters.check(chapter, {"step": "3"})
 
 
@@ -231,16 +231,3 @@ def test_a_book_without_index_page_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(book.subprocess, "run", lambda *a, **k: silent)
     with pytest.raises(RuntimeError, match=r"no page index\.html"):
         book.build_site(source, tmp_path)
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch):
-    target = tmp_path / "published.json"
-    chapters.write(target, "old")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(chapters.os, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
-        chapters.write(target, "new")
-    assert [path.name for path in tmp_path.iterdir()] == ["published.json"] and target.read_text() == "old"

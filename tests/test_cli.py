@@ -28,7 +28,7 @@ def test_help_names_every_command(capsys):
         (["train", "tile=500"], "nearest: 492 and 508"),
         (["train", "optimiser=adan"], "did you mean 'adam'"),
         (["train", "--threads", "-2", "steps=1"], "threads must be 1 or more"),
-        (["train", "data=isbi2021", "steps=1"], "did you mean isbi2012"),
+        (["train", "data=isbi2021", "steps=1"], "did you mean 'isbi2012'"),
         (["verify", "--replay", "-1"], "0 or more"),
         (["verify", "--runs", "no/such/folder"], "no run record"),
         (["run", "book/no_such.ipynb"], "no chapter"),

@@ -192,7 +192,7 @@ def test_the_order_of_search_is_argument_then_variable_then_cache(small, tmp_pat
 
 def test_an_unknown_name_gets_the_nearest():
     for call in (data.load, data.present, data.verify, data.download):
-        with pytest.raises(ValueError, match="did you mean isbi2012"):
+        with pytest.raises(ValueError, match="did you mean 'isbi2012'"):
             call("isbi-2012")
     with pytest.raises(ValueError, match="choose one of"):
         data.load("")

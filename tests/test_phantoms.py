@@ -110,7 +110,7 @@ def test_another_size_and_number_can_be_had():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"name": "phantom-me"}, "did you mean phantom-em"),
+        ({"name": "phantom-me"}, "did you mean 'phantom-em'"),
         ({"name": "isbi2012"}, "whose phantom is phantom-em"),
         ({"name": "phantom-em", "n": 4}, "at least 5 images"),
         ({"name": "phantom-dic", "n": 1}, "at least 2 images"),

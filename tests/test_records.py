@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from reprolib import records
+from reprolib import files, records
 from reprolib.experiment import Experiment
 from reprolib.model import UNet
 
@@ -131,7 +131,7 @@ def test_a_full_disk_leaves_no_weights_by_halves(tmp_path, monkeypatch):
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(error), records.replacing(path) as aside:
+    with pytest.raises(error), files.replacing(path) as aside:
         assert aside.parent == tmp_path and aside != path
         aside.write_text("ne")
         raise error
@@ -139,10 +139,23 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, err
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_failed_rename_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch):
+    target = tmp_path / "published.json"
+    files.write_text(target, "old")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_text(target, "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["published.json"] and target.read_text() == "old"
+
+
 def test_until_all_is_written_the_old_file_is_there(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
-    with records.replacing(path) as aside:
+    with files.replacing(path) as aside:
         aside.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
