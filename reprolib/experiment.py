@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass, fields
 
 from reprolib.data import Dataset
@@ -31,7 +32,7 @@ class Experiment:
     # data
     data: str = "isbi2012"  # name of the data set
     fold: int = 5  # 1, 2, ...: the fold held out
-    split: str = "fold"  # "fold": train on all other folds; "inner": also hold out, and score on, the fold before it
+    split: str = "fold"  # "fold": train on all other folds; "inner": score on a part of these, see `held_out_indices`
     images: int = 0  # use only the first n training images; 0 = all
     # network
     variant: str = "paper"
@@ -124,7 +125,10 @@ class Experiment:
 
 
 def held_out_indices(experiment: Experiment, dataset: Dataset) -> tuple[int, ...]:
-    """The images that the experiment is scored on: its fold, or for an inner split the fold before it.
+    """The images that the experiment is scored on: its fold, or for an inner split a part of the other images.
+
+    That part is the fold before it (fold 1: the last); of two folds, such as the two videos of the cell sets, the last
+    third of the other fold. Choices made on it leave the held-out fold unseen.
 
     Raises:
         ValueError: if the data set has no such fold.
@@ -132,9 +136,10 @@ def held_out_indices(experiment: Experiment, dataset: Dataset) -> tuple[int, ...
     count = len(dataset.folds)
     if not 1 <= experiment.fold <= count:
         raise ValueError(f"{dataset.name} has no fold {experiment.fold}: choose 1 to {count}")
-    if experiment.split == "inner" and count < 3:
-        raise ValueError(f"{dataset.name} has {count} folds: an inner split needs three or more")
-    return dataset.folds[(experiment.fold - (2 if experiment.split == "inner" else 1)) % count]
+    if experiment.split == "fold":
+        return dataset.folds[experiment.fold - 1]
+    before = dataset.folds[experiment.fold - 2]
+    return before if count > 2 else before[-math.ceil(len(before) / 3) :]
 
 
 def training_indices(experiment: Experiment, dataset: Dataset) -> tuple[int, ...]:

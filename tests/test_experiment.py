@@ -215,6 +215,9 @@ def test_a_fold_that_is_not_there_is_refused():
             function(Experiment(fold=6), FIVE)
 
 
-def test_an_inner_split_of_two_folds_is_refused():
-    with pytest.raises(ValueError, match="an inner split needs three or more"):
-        held_out_indices(Experiment(fold=1, split="inner"), blank(((0, 1), (2, 3))))
+def test_an_inner_split_of_two_videos_scores_the_last_third_of_the_one_that_trains():
+    videos = blank((tuple(range(9)), tuple(range(9, 28))))
+    second, first = (Experiment(fold=fold, split="inner") for fold in (2, 1))
+    assert held_out_indices(second, videos) == (6, 7, 8) and training_indices(second, videos) == tuple(range(6))
+    assert held_out_indices(first, videos) == tuple(range(21, 28))
+    assert training_indices(first, videos) == tuple(range(9, 21))
