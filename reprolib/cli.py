@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
     sub.add_argument("--threads", type=int, default=0, help="processor threads (default: as many as PyTorch chooses)")
     sub.add_argument("--again", action="store_true", help="train even if the run is recorded already")
+    sub.add_argument("--rotations", action="store_true", help="score the mean over 7 rotated versions too (Table 1)")
     sub.add_argument("--no-weights", action="store_true", help="keep the record alone, with the hash of the weights")
     sub.add_argument("--to", type=Path, help="folder for record and weights (default: runs in the cache folder)")
     sub.set_defaults(command=train_command)
@@ -140,6 +141,9 @@ def train_command(options) -> int:
 
     from reprolib import data, records, train
 
+    def say(line: str) -> None:
+        print(line, flush=True)
+
     if options.threads < 0:
         raise ValueError(f"threads must be 1 or more, not {options.threads}")
     if options.threads:
@@ -153,11 +157,10 @@ def train_command(options) -> int:
         experiment = experiment.replace(data=name)
     known = records.find(experiment, (options.to,) if options.to else None)
     if known and not options.again:
+        if options.rotations and "rotated" not in known["scores"]:
+            known = train.add_rotations(known, report=say)
         print(f"recorded already: {known['path']} (--again trains it anew)")
         return 0
-
-    def say(line: str) -> None:
-        print(line, flush=True)
 
     train.train(
         experiment,
@@ -166,6 +169,7 @@ def train_command(options) -> int:
         folder=options.to,
         dataset=dataset,
         keep_weights=not options.no_weights,
+        rotations=options.rotations,
     )
     return 0
 

@@ -17,7 +17,7 @@ from reprolib.data import Dataset
 from reprolib.experiment import Experiment, held_out_indices, training_indices
 from reprolib.metrics import Result
 from reprolib.model import STRIDE, input_side
-from reprolib.tiling import predict
+from reprolib.tiling import SEVEN_ROTATIONS, predict
 
 # How a row of each metric's table gives its figure.
 FIGURES = {
@@ -34,17 +34,26 @@ SMALLEST = {"phc-u373": 501, "dic-hela": 501}  # px; smaller instances are dropp
 
 
 def score(
-    experiment: Experiment, model: nn.Module, dataset: Dataset, report: Callable[[str], None] | None = None
+    experiment: Experiment,
+    model: nn.Module,
+    dataset: Dataset,
+    report: Callable[[str], None] | None = None,
+    rotations: bool = False,
 ) -> dict:
     """Predict and score the held-out images, with a threshold fixed on the training images beside the oracle's.
 
     EM slices get the five figures of the ISBI 2012 challenge, all other data sets SEG and the foreground IoU.
 
+    Args:
+        rotations: score also the mean prediction over 7 rotated versions of each held-out image (Table 1); its fixed
+            threshold is that of the training images *without* rotations.
+
     Returns:
         A dict fit for JSON: "held_out" (per metric: score, threshold, rows), "training" (score and threshold),
         "at_training_threshold" (per metric one figure), "edge" and "interior" (the same two figures for images next
         to a training image, and for the others; EM only), "images" (per image: name, edge, and each metric at the
-        oracle's threshold of the whole fold).
+        oracle's threshold of the whole fold); and "rotated", if asked for: angles (degrees), "held_out",
+        "at_training_threshold" and "images" again.
     """
     held_out, training = held_out_indices(experiment, dataset), training_indices(experiment, dataset)
     probability = predict_cells(model, dataset.images[list(held_out)], report)
@@ -66,12 +75,69 @@ def score(
                 "score": {metric: result.score for metric, result in part.items()},
                 "at_training_threshold": _at(part, thresholds),
             }
-    scores["images"] = [
-        {"name": dataset.names[index], "edge": edge[position]}
-        | {metric: float(_images(result)[position]) for metric, result in found.items()}
-        for position, index in enumerate(held_out)
-    ]
+    names = [dataset.names[index] for index in held_out]
+    scores["images"] = [image | {"edge": at_edge} for image, at_edge in zip(_by_image(names, found), edge, strict=True)]
+    if rotations:
+        turned = predict_cells(model, dataset.images[list(held_out)], report, SEVEN_ROTATIONS)
+        found = evaluate(dataset, held_out, turned)
+        scores["rotated"] = {
+            "angles": list(SEVEN_ROTATIONS),
+            "held_out": {name: _plain(result) for name, result in found.items()},
+            "at_training_threshold": _at(found, thresholds),
+            "images": _by_image(names, found),
+        }
     return scores
+
+
+def pool(scores: Sequence[dict], rotated: bool = False) -> dict[str, dict[str, float]]:
+    """The figures over several folds together, from the ``scores`` of their records: counts are added before any ratio.
+
+    Args:
+        scores: one per fold, all of one data set.
+        rotated: pool those with the mean over 7 rotations.
+
+    Returns:
+        Per metric "score", the best over the thresholds of all folds together, its "threshold", and
+        "at_training_threshold", where each fold keeps the threshold fixed on its own training images. SEG is the mean
+        of the folds: of the two videos.
+
+    Raises:
+        ValueError: if there is no fold, or one was not scored with rotations.
+    """
+    if not scores or (rotated and not all("rotated" in part for part in scores)):
+        raise ValueError("pool takes the scores of one or more folds, all of them with rotations if these are pooled")
+    found = [part["rotated"]["held_out"] if rotated else part["held_out"] for part in scores]
+    images = [len(part["images"]) for part in scores]
+    pooled = {}
+    for metric in found[0]:
+        tables = [part[metric]["rows"] for part in found]
+        figures = [_pooled(metric, rows, images) for rows in zip(*tables, strict=True)]
+        best = figures.index(min(figures) if metric.endswith("_error") else max(figures))
+        fixed = [part["training"][metric]["threshold"] for part in scores]
+        own = [next(r for r in table if r["threshold"] == t) for table, t in zip(tables, fixed, strict=True)]
+        pooled[metric] = {
+            "score": figures[best],
+            "threshold": tables[0][best]["threshold"],
+            "at_training_threshold": _pooled(metric, own, images),
+        }
+    return pooled
+
+
+def _pooled(metric: str, rows: Sequence[dict], images: Sequence[int]) -> float:
+    """One metric of several folds, from a row of each; images of one data set have one size."""
+
+    def total(count: str) -> float:
+        return sum(row[count] for row in rows)
+
+    if metric == "rand_error":
+        return 1 - 2 * total("pairs_both") / (total("pairs_truth") + total("pairs_proposal"))
+    if metric == "pixel_error":
+        wrong = total("false_positives") + total("false_negatives")
+        return wrong / (2 * total("true_positives") + wrong)
+    if metric == "foreground_iou":
+        return total("foreground_both") / total("foreground_either")
+    weights = [1] * len(rows) if metric == "seg" else images
+    return sum(FIGURES[metric](row) * n for row, n in zip(rows, weights, strict=True)) / sum(weights)
 
 
 def evaluate(dataset: Dataset, indices: Sequence[int], probability: np.ndarray) -> dict[str, Result]:
@@ -98,11 +164,15 @@ def evaluate_cells(
         result = ctc.instances(probability, threshold, smallest)
         found = ctc.by_video(names, gold, result, ignore)
         cells = found.pooled.cells
+        true, proposed = (gold > 0) & ~ignore, (result > 0) & ~ignore
+        both, either = int(np.count_nonzero(true & proposed)), int(np.count_nonzero(true | proposed))
         rows.append(
             {
                 "threshold": threshold,
                 "seg": found.score,
-                "foreground_iou": ctc.foreground_iou(gold, result, ignore),
+                "foreground_iou": both / either if either else math.nan,
+                "foreground_both": both,
+                "foreground_either": either,
                 "seg_pooled": found.pooled.score,
                 **{f"seg {video}": one.score for video, one in found.videos.items() if video},
                 "cells": len(cells),
@@ -126,8 +196,10 @@ def predict_cells(
     rotations: Sequence[float] = (0.0,),
 ) -> np.ndarray:
     """(N, H, W) float32 probability of class 1 (cell, not membrane) of images (N, H, W), each in one piece."""
+    height, width = images.shape[1:]
+    side = math.ceil(math.hypot(height, width)) if any(angle % 90 for angle in rotations) else max(height, width)
     same = getattr(model, "padding", "valid") == "same"
-    tile = math.ceil(max(images.shape[1:]) / STRIDE) * STRIDE if same else covering_tile(max(images.shape[1:]))
+    tile = math.ceil(side / STRIDE) * STRIDE if same else covering_tile(side)
     planes = []
     for count, image in enumerate(images, start=1):
         planes.append(predict(model, image, tile=tile, rotations=rotations)[1])
@@ -141,6 +213,18 @@ def covering_tile(side: int) -> int:
     return input_side(4 + STRIDE * max(0, math.ceil((side - 4) / STRIDE)))
 
 
+def _by_image(names: Sequence[str], found: dict[str, Result]) -> list[dict]:
+    """Each image's own figures, at the best threshold of all together."""
+    columns = {
+        metric: result.per_slice[[row["threshold"] for row in result.rows].index(result.threshold)]
+        for metric, result in found.items()
+    }
+    return [
+        {"name": name} | {metric: float(column[position]) for metric, column in columns.items()}
+        for position, name in enumerate(names)
+    ]
+
+
 def _at(found: dict[str, Result], thresholds: dict[str, float]) -> dict[str, float]:
     """Each metric's pooled figure at a given threshold instead of the best one."""
     figures = {}
@@ -148,11 +232,6 @@ def _at(found: dict[str, Result], thresholds: dict[str, float]) -> dict[str, flo
         row = next(row for row in result.rows if row["threshold"] == thresholds[name])
         figures[name] = FIGURES[name](row)
     return figures
-
-
-def _images(result: Result) -> np.ndarray:
-    """(N,) figure of each image alone, at the best threshold of all together."""
-    return result.per_slice[[row["threshold"] for row in result.rows].index(result.threshold)]
 
 
 def _plain(result: Result) -> dict:

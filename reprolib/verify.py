@@ -90,7 +90,7 @@ def recompute(record: dict, dataset: data.Dataset) -> list[Check]:
         return [Check(name, f"not recomputed: its weights are not kept; train again: {command(record)}", None)]
     experiment = Experiment.from_dict(record["experiment"])
     model = records.load_weights(train.build(experiment), records.weights_path(record), record["weights"]["sha256"])
-    scores = evaluate.score(experiment, model, dataset)
+    scores = evaluate.score(experiment, model, dataset, rotations="rotated" in record["scores"])
     known, found = figures(record["scores"]), figures(scores)
     if known.keys() != found.keys():
         return [Check(name, f"other scores than recorded: {sorted(known.keys() ^ found.keys())}", False)]
@@ -117,6 +117,8 @@ def figures(scores: dict) -> dict[str, float]:
             found |= {f"{part} {metric}": value for metric, value in scores[part]["score"].items()}
     for image in scores["images"]:
         found |= {f"{image['name']} {metric}": image[metric] for metric in scores["held_out"]}
+    if "rotated" in scores:
+        found |= {f"rotated {what}": value for what, value in figures(scores["rotated"]).items()}
     return found
 
 

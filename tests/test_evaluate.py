@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reprolib import ctc, evaluate, metrics
+from reprolib import ctc, data, evaluate, metrics
 
 NAMES = ("01/t000", "01/t003", "02/t001")
 
@@ -57,3 +57,96 @@ def test_images_of_no_video_make_one_score():
     gold, probability, ignore = frames()
     row = evaluate.evaluate_cells(("a", "b", "c"), gold, probability, ignore)["seg"].rows[5]
     assert row["seg"] == row["seg_pooled"] and not [key for key in row if key.startswith("seg ")]
+
+
+# --- several folds together
+
+
+def em_slices(seed: int, depth: int = 5):
+    """Labels of wavy membranes, and noisy probabilities of cell: (depth, 40, 48)."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:40, :48]
+    phase = rng.uniform(0, 9, (depth, 1, 1))
+    labels = ((y + 3 * np.sin(x / 5 + phase)) % 13 > 2) & ((x + 2 * np.sin(y / 4 + phase)) % 17 > 2)
+    probability = np.clip(0.15 + 0.6 * labels + rng.normal(0, 0.25, labels.shape), 0, 1)
+    return labels.astype(np.uint8), probability.astype(np.float32)
+
+
+def scores_of(found, thresholds):
+    """What a record keeps of one fold."""
+    held_out = {name: evaluate._plain(result) for name, result in found.items()}
+    count = next(iter(found.values())).per_slice.shape[1]
+    return {
+        "held_out": held_out,
+        "training": {name: {"threshold": thresholds[name]} for name in found},
+        "images": [{}] * count,
+    }
+
+
+def test_pooled_em_figures_are_those_of_all_slices_at_once():
+    labels, probability = em_slices(0)
+    parts = [slice(0, 2), slice(2, 5)]  # folds of unequal length
+    fixed = dict.fromkeys(metrics.METRICS, metrics.THRESHOLDS[6])
+    folds = [scores_of(metrics.evaluate_stack(labels[p], probability[p]), fixed) for p in parts]
+    together = metrics.evaluate_stack(labels, probability)
+    for name, pooled in evaluate.pool(folds).items():
+        assert pooled["score"] == pytest.approx(together[name].score, abs=1e-12), name
+        assert pooled["threshold"] == together[name].threshold
+        row = together[name].rows[6]
+        assert pooled["at_training_threshold"] == pytest.approx(evaluate.FIGURES[name](row), abs=1e-12), name
+
+
+def test_each_fold_keeps_its_own_training_threshold():
+    labels, probability = em_slices(1, depth=4)
+    at = [dict.fromkeys(metrics.METRICS, metrics.THRESHOLDS[k]) for k in (3, 7)]
+    folds = [
+        scores_of(metrics.evaluate_stack(labels[p], probability[p]), fixed)
+        for p, fixed in zip((slice(0, 2), slice(2, 4)), at, strict=True)
+    ]
+    # the same, by a probability whose values at both thresholds are moved to one half
+    decided = np.concatenate([probability[:2].astype(np.float64) > 0.3, probability[2:].astype(np.float64) > 0.7])
+    together = metrics.pixel_error(labels, decided.astype(np.float32), (0.5,))
+    assert evaluate.pool(folds)["pixel_error"]["at_training_threshold"] == pytest.approx(together.score, abs=1e-12)
+
+
+def test_pooled_cell_figures_are_those_of_both_videos_at_once():
+    gold, probability, ignore = frames(3)
+    ignore[1, 5:9] = True
+    together = evaluate.evaluate_cells(NAMES, gold, probability, ignore)
+    fixed = dict.fromkeys(together, metrics.THRESHOLDS[5])
+    folds = [
+        scores_of(evaluate.evaluate_cells(NAMES[p], gold[p], probability[p], ignore[p]), fixed)
+        for p in (slice(0, 2), slice(2, 3))
+    ]
+    for name, pooled in evaluate.pool(folds).items():
+        assert pooled["score"] == pytest.approx(together[name].score, abs=1e-12), name
+        assert pooled["at_training_threshold"] == pytest.approx(together[name].rows[5][name], abs=1e-12), name
+
+
+def test_nothing_and_unrotated_scores_cannot_be_pooled_as_rotated():
+    labels, probability = em_slices(2, depth=1)
+    part = scores_of(metrics.evaluate_stack(labels, probability), dict.fromkeys(metrics.METRICS, 0.5))
+    for scores, rotated in (([], False), ([part], True)):
+        with pytest.raises(ValueError, match="pool takes the scores of one or more folds"):
+            evaluate.pool(scores, rotated)
+
+
+# --- rotations
+
+
+def test_the_mean_over_rotations_covers_the_turned_image_in_one_tile(monkeypatch):
+    tiles = []
+
+    def remember(model, image, tile, rotations):
+        tiles.append(tile)
+        return np.stack([image, image])
+
+    monkeypatch.setattr(evaluate, "predict", remember)
+    image = data.load("phantom-em").images[:1]
+    side = max(image.shape[1:])
+    evaluate.predict_cells(None, image)
+    evaluate.predict_cells(None, image, rotations=(90.0, 180.0))
+    evaluate.predict_cells(None, image, rotations=evaluate.SEVEN_ROTATIONS)
+    straight, right_angles, turned = (tile - 184 for tile in tiles)
+    assert side <= straight == right_angles < side + 16
+    assert np.hypot(*image.shape[1:]) <= turned < np.hypot(*image.shape[1:]) + 17

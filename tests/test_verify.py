@@ -97,6 +97,27 @@ def test_other_data_than_recorded_is_caught(runs, monkeypatch):
     assert check.ok is False and "hashes" in check.what
 
 
+def test_rotated_scores_are_added_to_a_record_and_recomputed_too(runs):
+    path = only(runs, ".json")
+    before = records.read(path)
+    train.add_rotations(before, report=None)
+    record = records.read(path)
+    assert len(record["scores"]["rotated"]["angles"]) == 7
+    assert {k: v for k, v in record["scores"].items() if k != "rotated"} == before["scores"]
+    checks = verify.verify(runs)
+    assert all(check.ok is True for check in checks)
+    assert sum(check.what.startswith("rotated ") for check in checks) > 10
+    change_record(runs, lambda r: r["scores"]["rotated"]["held_out"]["pixel_error"].update(score=0.0))
+    wrong = [check.what for check in verify.verify(runs) if check.ok is False]
+    assert len(wrong) == 1 and wrong[0].startswith("rotated held_out pixel_error")
+
+
+def test_rotations_are_not_added_to_scores_that_no_longer_come_out(runs):
+    change_record(runs, lambda r: r["scores"]["held_out"]["pixel_error"].update(score=0.9))
+    with pytest.raises(ValueError, match="no longer give the recorded pixel_error"):
+        train.add_rotations(records.read(only(runs, ".json")), report=None)
+
+
 def test_replayed_losses_agree_and_a_changed_loss_is_caught(runs):
     (check,) = verify.verify(runs, replay=2)
     assert check.ok is True and "2 replayed steps" in check.what
