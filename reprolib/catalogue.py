@@ -1,10 +1,20 @@
-"""The experiments that the book publishes, by name. Their records lie in ``runs/``."""
+"""The experiments that the book publishes, by name, and what they cost. Their records lie in ``runs/``.
+
+python -m reprolib.catalogue          the plan: every run, its steps, its time, whether it is recorded
+python -m reprolib.catalogue next     the command of the first run that is not
+"""
 
 from __future__ import annotations
+
+import sys
 
 from reprolib.experiment import Experiment
 
 EM_FOLDS = (1, 2, 3, 4, 5)
+VIDEOS = (2, 1)  # the fold that is held out: video 02 first, as train on 01, score on 02
+SEEDS = (0, 1, 2)
+SECONDS = 0.87  # per step of width 16, tile 380, float32, one core of two busy ones
+HEADLINE = ("EM, headline (Table 1)",)  # purposes whose weights are kept
 
 
 def em(fold: int) -> Experiment:
@@ -37,6 +47,66 @@ def em_inner() -> dict[str, Experiment]:
     }
 
 
+def cell_trials(data: str) -> dict[str, Experiment]:
+    """The trials that the recipe for a cell set is chosen from: within the training video, its last third scored.
+
+    They settle what the paper leaves open and what few frames need: the class weights, how strongly grey values vary,
+    flips, and when to stop.
+    """
+    base = em(2).replace(data=data, split="inner", steps=600)
+    return {
+        "as for EM": base,
+        "no class weights": base.replace(weights="none"),
+        "grey values +-30 %": base.replace(grey=0.3),
+        "grey values +-30 %, flips": base.replace(grey=0.3, flip=True),
+        "as for EM, 1800 steps": base.replace(steps=1800),
+    }
+
+
+def ablations() -> dict[str, Experiment]:
+    """One departure each from a common baseline (EM, fold 5).
+
+    A few minutes a run: enough to order what differs much, too few to reach the headline's scores.
+    """
+    base = em(5).replace(tile=316, steps=400)
+    return {
+        "baseline": base,
+        "class balance only": base.replace(weights="balanced"),
+        "no weight map": base.replace(weights="none"),
+        "no elastic deformation": base.replace(elastic=0.0),
+        "no augmentation": base.replace(elastic=0.0, rotate=False, grey=0.0),
+        "no dropout": base.replace(dropout=0.0),
+        "no skip connections": base.replace(skips=False),
+        "same padding": base.replace(padding="same", tile=320),
+        "PyTorch's initialisation": base.replace(initialisation="pytorch"),
+        "SGD, momentum 0.99": base.replace(optimiser="sgd"),
+        "the release's variant": base.replace(variant="release"),
+    }
+
+
+def em_ablations() -> dict[str, list[Experiment]]:
+    """Each ablation on three folds of the EM slices; differences are taken fold by fold."""
+    return {name: [one.replace(fold=fold) for fold in (1, 3, 5)] for name, one in ablations().items()}
+
+
+def hela_ablations() -> dict[str, list[Experiment]]:
+    """The weight maps on HeLa, trained on video 01, from three seeds."""
+    names = ("baseline", "class balance only", "no weight map")
+    return {name: [ablations()[name].replace(data="dic-hela", fold=2, seed=seed) for seed in SEEDS] for name in names}
+
+
+def few_images() -> dict[int, list[Experiment]]:
+    """The ablations' baseline on the first n training slices of EM fold 5, from three seeds; 24 are all."""
+    base = ablations()["baseline"]
+    return {n: [base.replace(images=n % 24, seed=seed) for seed in SEEDS] for n in (1, 2, 4, 8, 16, 24)}
+
+
+def few_frames() -> dict[int, list[Experiment]]:
+    """The same on the first n frames of HeLa video 01; 9 are all."""
+    base = ablations()["baseline"].replace(data="dic-hela", fold=2)
+    return {n: [base.replace(images=n % 9, seed=seed) for seed in SEEDS] for n in (1, 2, 4, 9)}
+
+
 def live(data: str = "phantom-em", steps: int = 60, seed: int = 0) -> Experiment:
     """A network small enough to train within a minute in front of the reader (chapter 06)."""
     return Experiment(
@@ -50,3 +120,44 @@ def live(data: str = "phantom-em", steps: int = 60, seed: int = 0) -> Experiment
         steps=steps,
         seed=seed,
     )
+
+
+def plan() -> dict[str, list[Experiment]]:
+    """Every run of the book by purpose, in the order in which they are to be made; some serve two."""
+    return {
+        "EM, headline (Table 1)": [em(fold) for fold in EM_FOLDS],
+        "EM, trials on the inner split": list(em_inner().values()),
+        "U373, trials on the inner split": list(cell_trials("phc-u373").values()),
+        "HeLa, trials on the inner split": list(cell_trials("dic-hela").values()),
+        "ablations, EM": [run for runs in em_ablations().values() for run in runs],
+        "ablations, HeLa": [run for runs in hela_ablations().values() for run in runs],
+        "few images, EM": [run for runs in few_images().values() for run in runs],
+        "few frames, HeLa": [run for runs in few_frames().values() for run in runs],
+    }
+
+
+def minutes(experiment: Experiment) -> float:
+    """About how long a run takes on one core (AVX2, no bfloat16): time goes with pixels and channels squared."""
+    return experiment.steps * SECONDS * (experiment.tile / 380) ** 2 * (experiment.width / 16) ** 2 / 60 + 1
+
+
+def main(words: list[str]) -> int:
+    from reprolib import records, verify  # they need PyTorch
+
+    done: set[str] = set()
+    for purpose, runs in plan().items():
+        new = [run for run in runs if records.record_name(run) not in done]
+        done |= {records.record_name(run) for run in new}
+        missing = [run for run in new if not records.find(run, (records.PUBLISHED,))]
+        if words == ["next"] and missing:
+            weights = "" if purpose in HEADLINE else " --no-weights"
+            print(f"{verify.command({'experiment': missing[0].to_dict()})} --threads 1 --to runs{weights}")
+            return 0
+        if not words:
+            hours = sum(map(minutes, new)) / 60
+            print(f"{purpose:34s}{len(new):3d} runs, {len(missing):3d} to do, {hours:5.1f} h on one core")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
