@@ -76,6 +76,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("output", type=Path, help="the probability of class 1 (cell) as an 8-bit image, 255 = certain")
     sub.add_argument("--tile", type=int, default=572, help="side of the input tile in px (default: 572)")
     sub.set_defaults(command=predict_command)
+
+    sub = commands.add_parser("export", help="segment a challenge's images with recorded networks, in its own format")
+    sub.add_argument("records", type=Path, nargs="+", help="run records (.json) of one data set, with their weights")
+    sub.add_argument("--to", type=Path, required=True, help="TIFF file (EM test slices), or folder (cell videos)")
+    sub.add_argument("--rotations", action="store_true", help="mean over 7 rotated versions of each image")
+    sub.add_argument("--threshold", type=float, help="of cells (default: fixed on the training frames)")
+    sub.set_defaults(command=export_command)
     return top
 
 
@@ -222,6 +229,17 @@ def predict_command(options) -> int:
             raise ValueError(f"{options.output} must end in .png or .tif: probabilities are kept without loss")
         Image.fromarray(np.round(255 * probability).astype(np.uint8)).save(aside, kind)
     print(f"{options.output}: probability of class 1, {image.shape[0]} x {image.shape[1]} px")
+    return 0
+
+
+def export_command(options) -> int:
+    from reprolib import export, records
+
+    runs = [records.read(path) for path in options.records]
+    done = export.export(
+        runs, options.to, options.rotations, options.threshold, lambda line: print(line, file=sys.stderr, flush=True)
+    )
+    print(done)
     return 0
 
 

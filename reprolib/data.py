@@ -24,7 +24,7 @@ from reprolib.files import (
     read_image,
     verify,
 )
-from reprolib.sources import PHANTOM_OF, REAL, SOURCES, known
+from reprolib.sources import PHANTOM_OF, REAL, SOURCES, known, nearest
 
 __all__ = [
     "PHANTOM_OF",
@@ -35,6 +35,7 @@ __all__ = [
     "blocks",
     "cache_folder",
     "download",
+    "frames",
     "load",
     "load_folder",
     "present",
@@ -85,13 +86,7 @@ def load(name: str, folder: str | Path | None = None) -> Dataset:
     arrays, hashes = {}, {}
     for key, spec in SOURCES[name].arrays.items():
         if spec.needed:
-            arrays[key] = read_array(root / key, spec, SOURCES[name].size)
-            hashes[key] = pixel_hash(arrays[key])
-            if hashes[key] != spec.sha256:
-                raise ValueError(
-                    f"{root / key} does not hold the published pixels: "
-                    f"their SHA-256 is {hashes[key][:12]}, expected {spec.sha256[:12]}."
-                )
+            arrays[key], hashes[key] = _published(name, root, key), spec.sha256
     if name == "isbi2012":
         images = arrays["train-volume.tif"]
         instances = np.stack([ndimage.label(page == 255)[0] for page in arrays["train-labels.tif"]])
@@ -113,6 +108,37 @@ def load(name: str, folder: str | Path | None = None) -> Dataset:
         ignore = np.stack([unannotated(cells, marks) for cells, marks in pairs])
     instances = instances.astype(np.int32)
     return Dataset(name, images, instances, ignore, tuple(names), tuple(folds), hashes, phantom=False, border=border)
+
+
+def frames(name: str, key: str, folder: str | Path | None = None) -> np.ndarray:
+    """All images of one part of a published set, with labels or without, verified: (N, H, W) uint8.
+
+    Args:
+        key: "test-volume.tif" (the slices whose labels are secret) or "train-volume.tif" of isbi2012; "01" or "02",
+            a whole video, of a cell set.
+        folder: as for `load`.
+
+    Raises:
+        MissingData, ValueError: as `load`, and where the set has no such part.
+    """
+    if known(name) not in SOURCES:
+        raise ValueError(f"{name} is made from a seed and has no parts, as {', '.join(REAL)} have.")
+    parts = [part for part in SOURCES[name].arrays if "label" not in part and "_GT" not in part]
+    if key not in parts:
+        raise ValueError(f"{name} has no images {key!r}: {nearest(key, parts)}")
+    return _published(name, find(name, folder), key)
+
+
+def _published(name: str, root: Path, key: str) -> np.ndarray:
+    """The pixels of a file or folder, if they are the published ones."""
+    spec = SOURCES[name].arrays[key]
+    array = read_array(root / key, spec, SOURCES[name].size)
+    if (found := pixel_hash(array)) != spec.sha256:
+        raise ValueError(
+            f"{root / key} does not hold the published pixels: "
+            f"their SHA-256 is {found[:12]}, expected {spec.sha256[:12]}."
+        )
+    return array
 
 
 def unmasked_markers(gold: np.ndarray, markers: np.ndarray) -> list[int]:

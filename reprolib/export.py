@@ -1,0 +1,92 @@
+"""Results in the challenges' own formats, so that their programs and servers can take them (Sec. 4)."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from reprolib import ctc, data, evaluate, records, train
+from reprolib.experiment import Experiment
+from reprolib.files import replacing
+from reprolib.tiling import SEVEN_ROTATIONS
+
+Report = Callable[[str], None]
+
+
+def export(
+    runs: Sequence[dict], output: Path, rotations: bool = False, threshold: float | None = None, report: Report = print
+) -> Path:
+    """Segment what a challenge asks for with the networks of recorded runs, and write it as the challenge wants it.
+
+    ISBI 2012: the 30 test slices, whose labels are secret, as one multi-page TIFF: (30, 512, 512) float32, the
+    probability of *not* membrane in [0, 1], the mean of the runs' networks.
+
+    Cell sets: every frame of the video that each run held out, as ``output``/SS_RES/maskTTT.tif: uint16 instance
+    labels, 0 = background, the connected components of at least 501 px (see `ctc.instances`).
+
+    Args:
+        runs: records with kept weights, all of one data set; of a cell set at most one per video.
+        output: the TIFF file, or the folder.
+        rotations: take the mean over 7 rotated versions of each image.
+        threshold: of the cells' probability; default: the one that was fixed on each run's training frames for SEG.
+        report: called with a line of progress.
+
+    Raises:
+        ValueError: if the runs are of several data sets, or of one that has no challenge.
+        FileNotFoundError: if a run's weights were not kept, or the data set is not here.
+    """
+    names = sorted({run["experiment"]["data"] for run in runs})
+    if len(names) != 1 or names[0] not in data.REAL:
+        raise ValueError(f"export takes runs of one of {', '.join(data.REAL)}, not of {', '.join(names) or 'none'}")
+    folds = [run["experiment"]["fold"] for run in runs]
+    if names[0] != "isbi2012" and len(set(folds)) < len(folds):
+        raise ValueError("two runs hold out the same video, and each would write its masks: give one of them")
+    angles = SEVEN_ROTATIONS if rotations else (0.0,)
+    if names[0] == "isbi2012":
+        return _slices(runs, output, angles, report)
+    for run in runs:
+        _video(run, output, angles, threshold, report)
+    return output
+
+
+def _network(run: dict):
+    model = train.build(Experiment.from_dict(run["experiment"]))
+    return records.load_weights(model, records.weights_path(run), run["weights"]["sha256"])
+
+
+def _slices(runs: Sequence[dict], output: Path, angles: Sequence[float], report: Report) -> Path:
+    models = [_network(run) for run in runs]
+    images = data.frames("isbi2012", "test-volume.tif")
+    pages = []
+    for count, image in enumerate(images, start=1):
+        planes = [evaluate.predict_cells(model, image[None], rotations=angles)[0] for model in models]
+        pages.append(Image.fromarray(np.mean(planes, axis=0, dtype=np.float64).astype(np.float32)))
+        report(f"slice {count} of {len(images)}")
+    with replacing(output) as aside:
+        pages[0].save(aside, format="TIFF", save_all=True, append_images=pages[1:], compression="tiff_adobe_deflate")
+    return output
+
+
+def _video(run: dict, output: Path, angles: Sequence[float], threshold: float | None, report: Report) -> None:
+    experiment, model = Experiment.from_dict(run["experiment"]), _network(run)
+    video = f"{experiment.fold:02d}"  # fold 1 holds out video 01
+    level = run["scores"]["training"]["seg"]["threshold"] if threshold is None else threshold
+    images = data.frames(experiment.data, video)
+    output.mkdir(parents=True, exist_ok=True)
+    part, folder = Path(tempfile.mkdtemp(dir=output, prefix=".part")), output / f"{video}_RES"
+    try:
+        for number, image in enumerate(images):
+            probability = evaluate.predict_cells(model, image[None], rotations=angles)[0]
+            labels = ctc.instances(probability, level, evaluate.SMALLEST[experiment.data])
+            Image.fromarray(labels.astype(np.uint16)).save(part / f"mask{number:03d}.tif")
+            report(f"video {video}: frame {number + 1} of {len(images)}")
+        shutil.rmtree(folder, ignore_errors=True)
+        part.chmod(0o755)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

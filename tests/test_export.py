@@ -1,0 +1,114 @@
+"""Results in the challenges' formats: what their programs would read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reprolib import cli, ctc, data, evaluate, export, records, train
+from reprolib.experiment import Experiment
+
+
+def recorded(folder, name: str, fold: int, seed: int = 0) -> dict:
+    """A record of an untrained network, with its weights."""
+    experiment = Experiment(data=name, fold=fold, width=2, seed=seed)
+    torch.manual_seed(seed)
+    path = folder / f"{records.record_name(experiment)}.safetensors"
+    record = {
+        "format": records.FORMAT,
+        "key": experiment.key,
+        "experiment": experiment.to_dict(),
+        "weights": {"sha256": records.save_weights(train.build(experiment), path), "kept": True},
+        "scores": {"training": {"seg": {"threshold": 0.4}}},
+    }
+    return records.read(records.write(record, folder))
+
+
+@pytest.fixture
+def images(monkeypatch):
+    """Three small noisy images in the place of every published part."""
+    found = np.random.default_rng(0).integers(0, 256, (3, 40, 52)).astype(np.uint8)
+    asked = []
+
+    def frames(name, key, folder=None):
+        asked.append((name, key))
+        return found
+
+    monkeypatch.setattr(data, "frames", frames)
+    return found, asked
+
+
+def test_em_slices_become_one_tiff_of_the_mean_probability_of_not_membrane(tmp_path, images):
+    runs = [recorded(tmp_path, "isbi2012", fold, seed=fold) for fold in (1, 2)]
+    lines = []
+    output = export.export(runs, tmp_path / "out" / "test.tif", report=lines.append)
+    with Image.open(output) as file:
+        assert (file.n_frames, file.mode, file.size) == (3, "F", (52, 40))
+        pages = [np.asarray(file) for page in range(3) if not file.seek(page)]
+    planes = [evaluate.predict_cells(export._network(run), images[0]) for run in runs]
+    np.testing.assert_allclose(pages, np.mean(planes, axis=0), atol=1e-6)
+    assert images[1] == [("isbi2012", "test-volume.tif")] and len(lines) == 3
+    assert [path.name for path in output.parent.iterdir()] == ["test.tif"]
+
+
+def test_a_video_becomes_a_folder_of_masks_at_the_training_threshold(tmp_path, images, monkeypatch):
+    monkeypatch.setitem(evaluate.SMALLEST, "dic-hela", 7)
+    run = recorded(tmp_path, "dic-hela", 2)
+    stale = tmp_path / "out" / "02_RES"
+    stale.mkdir(parents=True)
+    (stale / "mask999.tif").touch()
+    export.export([run], tmp_path / "out", report=lambda line: None)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["02_RES"] and images[1] == [("dic-hela", "02")]
+    assert sorted(path.name for path in stale.iterdir()) == ["mask000.tif", "mask001.tif", "mask002.tif"]
+    for number, image in enumerate(images[0]):
+        mask = np.asarray(Image.open(stale / f"mask{number:03d}.tif"))
+        expected = evaluate.predict_cells(export._network(run), image[None])[0]
+        assert mask.dtype == np.uint16 and np.array_equal(mask, ctc.instances(expected, 0.4, 7))
+
+
+def test_an_interrupted_export_leaves_the_old_masks(tmp_path, images):
+    run = recorded(tmp_path, "phc-u373", 1)
+    old = tmp_path / "out" / "01_RES"
+    old.mkdir(parents=True)
+    (old / "mask000.tif").write_text("old")
+
+    def stop(line):
+        if "frame 2" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export.export([run], tmp_path / "out", report=stop)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["01_RES"]
+    assert (old / "mask000.tif").read_text() == "old"
+
+
+def test_runs_of_several_sets_or_of_none_are_refused(tmp_path, capsys):
+    em, hela = recorded(tmp_path, "isbi2012", 1), recorded(tmp_path, "dic-hela", 1)
+    phantom, again = recorded(tmp_path, "phantom-em", 1), recorded(tmp_path, "dic-hela", 1, seed=1)
+    for runs, message in (
+        ([em, hela], "not of dic-hela, isbi2012"),
+        ([phantom], "not of phantom-em"),
+        ([hela, again], "same video"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            export.export(runs, tmp_path / "out")
+    assert cli.main(["export", str(phantom["path"]), "--to", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith("reprolib: export takes runs of one of")
+
+
+@pytest.mark.realdata("isbi2012", "dic-hela")
+def test_the_images_to_segment_are_the_published_ones():
+    assert data.frames("isbi2012", "test-volume.tif").shape == (30, 512, 512)
+    hela = data.load("dic-hela")
+    assert np.array_equal(data.frames("dic-hela", "02")[6], hela.images[hela.names.index("02/t006")])
+
+
+def test_a_part_that_a_set_does_not_have_is_refused_with_those_it_has():
+    with pytest.raises(ValueError, match="no images '03': choose one of 01, 02"):
+        data.frames("dic-hela", "03")
+    with pytest.raises(ValueError, match=r"no images 'test-volume': .*did you mean 'test-volume.tif'"):
+        data.frames("isbi2012", "test-volume")
+    with pytest.raises(ValueError, match="phantom-em is made from a seed"):
+        data.frames("phantom-em", "01")
