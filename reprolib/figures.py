@@ -7,19 +7,21 @@ which readers with any of the usual kinds of colour vision can tell apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgb, to_rgba
+from matplotlib.colors import Normalize, to_rgb, to_rgba
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 from scipy import ndimage
 from skimage.measure import find_contours
 
+from reprolib.ctc import CellScore
 from reprolib.loss import check_instances
 
 OKABE_ITO = {
@@ -141,6 +143,33 @@ def instance_colours(instances: np.ndarray, seed: int = 0) -> np.ndarray:
     """
     check_instances(instances)
     return _colour_table(int(instances.max()), seed)[instances]
+
+
+def cell_scores(axis: Axes, gold: np.ndarray, cells: Sequence[CellScore], width: float = 1.6) -> ScalarMappable:
+    """Outline each gold cell in a colour that tells its IoU, dashed where it has no match, and write the IoU into it.
+
+    Args:
+        axis: an axis in pixel coordinates.
+        gold: (H, W) integer instance labels of one image.
+        cells: that image's cells, as ``ctc.seg`` gives them; gold cells that are not among them stay undrawn.
+        width: of the outlines, in points.
+
+    Returns:
+        What a colour bar needs: IoU 0 to 1, from dark to bright.
+    """
+    check_instances(gold)
+    shades = ScalarMappable(Normalize(0, 1), "viridis")
+    for cell in cells:
+        mask = gold == cell.gold
+        if not mask.any():
+            continue
+        drawn = outline(axis, mask.astype(np.int32), shades.to_rgba(cell.iou), width)
+        drawn.set_linestyle("-" if cell.result else "--")
+        inside = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+        y, x = np.unravel_index(inside.argmax(), mask.shape)  # the point farthest from the border
+        text = axis.text(x, y, f"{cell.iou:.2f}", ha="center", va="center", fontsize=7, color="white")
+        text.set_bbox({"facecolor": "black", "alpha": 0.5, "pad": 1.0, "linewidth": 0})
+    return shades
 
 
 def overlay(axis: Axes, kinds: np.ndarray, colours: Mapping[int, str], alpha: float = 0.8) -> AxesImage:

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from reprolib import figures
+from reprolib import ctc, figures
 from reprolib.metric_loops import KINDS
 
 TWO = np.zeros((8, 10), np.int32)
@@ -69,6 +69,24 @@ def test_outlines_without_a_given_colour_bear_the_colours_of_the_filled_instance
     drawn = figures.outline(axis, TWO, colour=None, seed=1)
     filled = figures.instance_colours(TWO, seed=1)
     assert np.allclose(drawn.get_colors(), [filled[2, 1], filled[2, 5]])
+
+
+def test_each_gold_cell_is_outlined_in_the_colour_of_its_iou_and_dashed_without_a_match(axis):
+    gold = np.zeros((20, 30), np.int32)
+    gold[2:10, 2:12], gold[2:10, 12:20], gold[12:19, 20:29] = 1, 2, 5
+    result = np.where(gold > 0, gold, 0)
+    result[gold == 2], result[gold == 5] = 1, 0  # two cells as one, the third not found
+    score = ctc.seg(gold, result)
+    shades = figures.cell_scores(axis, gold, score.cells)
+    lines = axis.collections
+    assert [line.get_linestyle()[0][1] is None for line in lines] == [True, True, False]
+    for line, cell in zip(lines, score.cells, strict=True):
+        assert line.get_colors()[0] == pytest.approx(shades.to_rgba(cell.iou))
+    assert [text.get_text() for text in axis.texts] == ["0.56", "0.44", "0.00"]
+    for text, cell in zip(axis.texts, score.cells, strict=True):
+        x, y = text.get_position()
+        assert gold[y, x] == cell.gold  # the number stands in its cell
+    assert (shades.norm.vmin, shades.norm.vmax) == (0, 1)
 
 
 def test_the_overlay_colours_the_named_kinds_alone(axis):
