@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reprolib.model import HALO, output_side
+from reprolib.model import HALO
 
 GRID = 3  # displacement vectors along each side of the tile (Sec. 3.1)
 
@@ -61,13 +61,13 @@ def augment(
     Args:
         image: (H, W) float32 grey values, as ``normalise`` gives them.
         labels: (L, H, W) float32 label planes (class, weight ...), sampled at the nearest pixel: no value is mixed.
-        tile: side of the input tile in px, 16 k + 60 (if there is a halo).
+        tile: side of the input tile in px, more than 2 halo.
         generator: source of the randomness; the same state gives the same sample.
         elastic: standard deviation of the 3x3 grid's displacement vectors in px; 0 switches the deformation off.
         rotate: turn by a random angle.
         grey: strength g of the grey-value variation, in [0, 1); 0 switches it off.
         flip: mirror half of the samples (not in the paper).
-        halo: px by which the labels' tile is smaller than the input tile on each side (184 / 2; 0 for padding "same").
+        halo: px by which the labels' tile is smaller than the input tile on each side (92; see ``model.Geometry``).
 
     Returns:
         input tile (tile, tile) and label planes (L, tile - 2 halo, tile - 2 halo), float32.
@@ -81,8 +81,8 @@ def augment(
         raise ValueError(f"grey must be in [0, 1), not {grey}")
     if not (math.isfinite(elastic) and elastic >= 0):
         raise ValueError(f"elastic must be a finite number of px >= 0, not {elastic}")
-    if halo:
-        output_side(tile)
+    if tile <= 2 * halo:
+        raise ValueError(f"a tile of {tile} px leaves nothing within a halo of {halo} px on each side")
     height, width = image.shape
     uniform = torch.rand(6, generator=generator).tolist()
     angle = 2 * math.pi * uniform[0] if rotate else 0.0

@@ -16,7 +16,7 @@ from reprolib import ctc, metrics
 from reprolib.data import Dataset
 from reprolib.experiment import Experiment, held_out_indices, training_indices
 from reprolib.metrics import Result
-from reprolib.model import STRIDE, input_side
+from reprolib.model import VALID
 from reprolib.tiling import SEVEN_ROTATIONS, predict
 
 # How a row of each metric's table gives its figure.
@@ -198,8 +198,7 @@ def predict_cells(
     """(N, H, W) float32 probability of class 1 (cell, not membrane) of images (N, H, W), each in one piece."""
     height, width = images.shape[1:]
     side = math.ceil(math.hypot(height, width)) if any(angle % 90 for angle in rotations) else max(height, width)
-    same = getattr(model, "padding", "valid") == "same"
-    tile = math.ceil(side / STRIDE) * STRIDE if same else covering_tile(side)
+    tile = getattr(model, "geometry", VALID).covering(side)
     planes = []
     for count, image in enumerate(images, start=1):
         planes.append(predict(model, image, tile=tile, rotations=rotations)[1])
@@ -210,7 +209,7 @@ def predict_cells(
 
 def covering_tile(side: int) -> int:
     """The smallest input tile (px) whose output covers an image of this side: 512 -> 700."""
-    return input_side(4 + STRIDE * max(0, math.ceil((side - 4) / STRIDE)))
+    return VALID.covering(side)
 
 
 def _by_image(names: Sequence[str], found: dict[str, Result]) -> list[dict]:

@@ -8,8 +8,9 @@ import json
 import math
 from dataclasses import dataclass, fields
 
+from reprolib.ancestors import GEOMETRY
 from reprolib.data import Dataset
-from reprolib.model import INITIALISATIONS, PADDINGS, STRIDE, VARIANTS, output_side
+from reprolib.model import INITIALISATIONS, PADDINGS, SAME, VALID, VARIANTS
 from reprolib.sources import nearest
 
 OPTIMISERS = ("sgd", "adam")
@@ -35,7 +36,7 @@ class Experiment:
     split: str = "fold"  # "fold": train on all other folds; "inner": score on a part of these, see `held_out_indices`
     images: int = 0  # use only the first n training images; 0 = all
     # network
-    variant: str = "paper"
+    variant: str = "paper"  # of the U-Net: "paper", "release"; or an ancestor: "n4", "n4-65", "fcn32", "fcn16", "fcn8"
     width: int = 64  # channels of the first level
     dropout: float = 0.5
     skips: bool = True
@@ -68,7 +69,7 @@ class Experiment:
                 raise ValueError(f"{field.name} must be {wanted.__name__}, not {type(value).__name__} {value!r}")
         for name, allowed in (
             ("split", SPLITS),
-            ("variant", VARIANTS),
+            ("variant", (*VARIANTS, *GEOMETRY)),
             ("padding", PADDINGS),
             ("initialisation", INITIALISATIONS),
             ("weights", WEIGHTS),
@@ -93,10 +94,9 @@ class Experiment:
             value = getattr(self, name)
             if not (value >= low and (high is None or value <= high)):
                 raise ValueError(f"{name} must be {low} or more{f', at most {high}' if high else ''}, not {value}")
-        if self.padding == "valid":
-            output_side(self.tile)
-        elif self.tile < STRIDE or self.tile % STRIDE:
-            raise ValueError(f"with padding 'same' a tile must be a multiple of {STRIDE} px, not {self.tile}")
+        if self.variant in GEOMETRY and (self.padding, self.skips, self.initialisation) != ("valid", True, "paper"):
+            raise ValueError(f"padding, skips and initialisation are the U-Net's: leave them out with {self.variant!r}")
+        GEOMETRY.get(self.variant, VALID if self.padding == "valid" else SAME).output(self.tile)
 
     def departures(self) -> dict:
         """The fields that differ from the defaults, in the order of their declaration."""

@@ -16,6 +16,7 @@ Three switches leave the paper on purpose, for ablations: ``skips``, ``padding``
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -31,20 +32,46 @@ PADDINGS = ("valid", "same")
 INITIALISATIONS = ("paper", "pytorch")
 
 
+@dataclass(frozen=True)
+class Geometry:
+    """How the sides of a network's input and output tiles hang together, all in px."""
+
+    halo: int  # context on each side: an output tile is 2 halo smaller than its input tile
+    stride: int  # the network commutes with shifts by multiples of this; valid sides are so far apart
+    smallest: int  # input side
+
+    def output(self, tile: int) -> int:
+        """Side of the output tile for an input tile; ValueError, with the nearest sides that fit, for other sides."""
+        check_side("an input tile", tile, self.smallest, self.stride)
+        return tile - 2 * self.halo
+
+    def covering(self, side: int) -> int:
+        """The smallest input tile whose output covers an image of this side."""
+        return self.smallest + self.stride * max(0, math.ceil((side + 2 * self.halo - self.smallest) / self.stride))
+
+
+def check_side(what: str, side: int, smallest: int, step: int) -> None:
+    """Raise ValueError, with the nearest ones that fit, unless a side is ``smallest`` or whole steps more (px)."""
+    if side < smallest or (side - smallest) % step:
+        below = smallest + step * max(0, (side - smallest) // step)
+        near = f"{smallest}" if side < smallest else f"{below} and {below + step}"
+        first = ", ".join(str(smallest + k * step) for k in range(3))
+        raise ValueError(f"{what} of side {side} px does not fit: sides are {first} ... px; nearest: {near}")
+
+
+VALID = Geometry(halo=HALO, stride=STRIDE, smallest=SMALLEST_INPUT)  # unpadded convolutions: 188, 204, ... 572 ...
+SAME = Geometry(halo=0, stride=STRIDE, smallest=STRIDE)
+
+
 def output_side(input_side: int) -> int:
     """Side of the output tile (px) for an input tile of side ``input_side`` (px); Fig. 1: 572 -> 388.
 
     Every 2x2 max-pool must meet an even side (Sec. 2), which holds for 16 k + 60, k >= 8: 188, 204, ... 572 ...
 
     Raises:
-        ValueError: for any other side; names the rule and the nearest sides that fit.
+        ValueError: for any other side; names the nearest sides that fit.
     """
-    if input_side < SMALLEST_INPUT or (input_side - 60) % STRIDE:
-        near = _nearest(input_side, SMALLEST_INPUT)
-        raise ValueError(
-            f"an input tile of side {input_side} px does not fit: sides are 16 k + 60 with k >= 8; nearest: {near}"
-        )
-    return input_side - LOSS_OF_SIDE
+    return VALID.output(input_side)
 
 
 def input_side(output_side: int) -> int:
@@ -53,18 +80,8 @@ def input_side(output_side: int) -> int:
     Raises:
         ValueError: unless the side is 16 k + 4, k >= 0; names the nearest sides that fit.
     """
-    smallest = SMALLEST_INPUT - LOSS_OF_SIDE
-    if output_side < smallest or (output_side - smallest) % STRIDE:
-        near = _nearest(output_side, smallest)
-        raise ValueError(
-            f"an output tile of side {output_side} px does not fit: sides are 16 k + 4 with k >= 0; nearest: {near}"
-        )
+    check_side("an output tile", output_side, SMALLEST_INPUT - LOSS_OF_SIDE, STRIDE)
     return output_side + LOSS_OF_SIDE
-
-
-def _nearest(side: int, smallest: int) -> str:
-    below = smallest + STRIDE * max(0, math.floor((side - smallest) / STRIDE))
-    return str(smallest) if side < smallest else f"{below} and {below + STRIDE}"
 
 
 class UNet(nn.Module):
@@ -109,6 +126,7 @@ class UNet(nn.Module):
         if min(in_channels, width) < 1 or classes < 2 or not 0 <= dropout < 1:
             raise ValueError("in_channels and width must be at least 1, classes at least 2, dropout in [0, 1)")
         self.variant, self.dropout, self.skips, self.padding = variant, dropout, skips, padding
+        self.geometry = VALID if padding == "valid" else SAME
         channels = [width * 2**level for level in range(DEPTH + 1)]
         self.down = nn.ModuleList(
             two_convolutions(channels[level - 1] if level else in_channels, channels[level], padding)
@@ -147,10 +165,7 @@ class UNet(nn.Module):
         if x.ndim != 4 or x.shape[1] != in_channels:
             raise ValueError(f"the input must be (B, {in_channels}, H, W), not {tuple(x.shape)}")
         for side in x.shape[-2:]:
-            if self.padding == "valid":
-                output_side(side)
-            elif side % STRIDE or side < STRIDE:
-                raise ValueError(f"with padding 'same' a side must be a multiple of {STRIDE} px, not {side}")
+            self.geometry.output(side)
 
 
 def two_convolutions(channels_in: int, channels_out: int, padding: str = "valid") -> nn.Sequential:

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reprolib.augment import normalise
-from reprolib.model import HALO, STRIDE, output_side
+from reprolib.model import VALID, Geometry
 
 SEVEN_ROTATIONS = tuple(360.0 * k / 7 for k in range(7))  # degrees; the paper gives the number, not the angles
 
@@ -35,7 +35,7 @@ def predict(
     """Class probabilities of an image of any size (Fig. 2), averaged over rotated versions of it (Table 1).
 
     Args:
-        model: a UNet (valid or same padding), or any module (B, 1, h, w) -> logits (B, K, h - 184, w - 184).
+        model: a network with a ``geometry``, or any module (B, 1, h, w) -> logits (B, K, h - 184, w - 184).
         image: (H, W) grey values, integer or float; it is normalised here as in training.
         tile: side of the input tile in px (16 k + 60; for padding "same" a multiple of 16, without any context).
         lattice: put the tiles' origins on a 16 px lattice (see the head of this file).
@@ -84,7 +84,7 @@ def predict_tiles(model: nn.Module, values: Tensor, tile: int, lattice: bool, de
     Raises:
         ValueError: if the tile does not fit the network.
     """
-    output, step, halo = tile_geometry(tile, lattice, getattr(model, "padding", "valid"))
+    output, step, halo = tile_geometry(tile, lattice, getattr(model, "geometry", VALID))
     height, width = values.shape
     tops, lefts = origins(height, output, step), origins(width, output, step)
     padding = [(halo, origin[-1] + output - side + halo) for origin, side in ((tops, height), (lefts, width))]
@@ -106,7 +106,7 @@ def predict_tiles(model: nn.Module, values: Tensor, tile: int, lattice: bool, de
     return result[:, :height, :width].clone()
 
 
-def tile_geometry(tile: int, lattice: bool = True, padding: str = "valid") -> tuple[int, int, int]:
+def tile_geometry(tile: int, lattice: bool = True, geometry: Geometry = VALID) -> tuple[int, int, int]:
     """(output side, step from tile to tile, halo) in px of an input tile of side ``tile``.
 
     A network with padding "same" has no halo: it must make do with what the tile holds.
@@ -114,14 +114,11 @@ def tile_geometry(tile: int, lattice: bool = True, padding: str = "valid") -> tu
     Raises:
         ValueError: if the tile does not fit the network.
     """
-    if padding == "same":
-        if tile < STRIDE or tile % STRIDE:
-            raise ValueError(f"with padding 'same' a tile must be a multiple of {STRIDE} px, not {tile}")
-        return tile, tile, 0
-    output = output_side(tile)
-    if lattice and output < STRIDE:
-        raise ValueError(f"a tile of {tile} px is too small to step on the lattice: the smallest is 204")
-    return output, output // STRIDE * STRIDE if lattice else output, HALO
+    output, stride = geometry.output(tile), geometry.stride
+    if lattice and output < stride:
+        smallest = geometry.covering(stride)
+        raise ValueError(f"a tile of {tile} px is too small to step on the lattice: the smallest is {smallest}")
+    return output, output // stride * stride if lattice else output, geometry.halo
 
 
 def origins(side: int, output: int, step: int) -> list[int]:

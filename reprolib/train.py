@@ -22,12 +22,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from reprolib import data, evaluate, records
+from reprolib import ancestors, data, evaluate, records
 from reprolib.augment import augment, normalise
 from reprolib.experiment import Experiment, training_indices
 from reprolib.files import replacing
 from reprolib.loss import IGNORE, separate, weight_map, weighted_cross_entropy
-from reprolib.model import HALO, UNet
+from reprolib.model import UNet
 
 CHECKPOINT_EVERY = 120.0  # seconds
 REPORT_EVERY = 10.0  # seconds
@@ -182,7 +182,7 @@ def train_step(experiment: Experiment, state: State, samples: list, step: int, d
         rotate=experiment.rotate,
         grey=experiment.grey,
         flip=experiment.flip,
-        halo=HALO if experiment.padding == "valid" else 0,
+        halo=state.model.geometry.halo,
     )
     rate = learning_rate(experiment, step)
     for group in state.optimiser.param_groups:
@@ -221,8 +221,10 @@ def prepare(experiment: Experiment, dataset: data.Dataset, device: torch.device)
     return samples
 
 
-def build(experiment: Experiment) -> UNet:
+def build(experiment: Experiment) -> nn.Module:
     """The network of an experiment, freshly initialised from PyTorch's random state."""
+    if experiment.variant in ancestors.GEOMETRY:
+        return ancestors.build(experiment.variant, experiment.width, experiment.dropout)
     return UNet(
         width=experiment.width,
         variant=experiment.variant,

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from reprolib.augment import normalise
-from reprolib.model import UNet
+from reprolib.model import SAME, UNet
 from reprolib.tiling import SEVEN_ROTATIONS, origins, predict, predict_tiles, tile_geometry
 
 
@@ -123,7 +123,7 @@ def test_tiles_step_by_a_multiple_of_16_on_the_lattice_and_by_the_output_off_it(
     assert tile_geometry(572) == (388, 384, 92)
     assert tile_geometry(572, lattice=False) == (388, 388, 92)
     assert tile_geometry(204) == (20, 16, 92)
-    assert tile_geometry(512, padding="same") == (512, 512, 0)
+    assert tile_geometry(512, geometry=SAME) == (512, 512, 0)
 
 
 # --- rotations ----------
@@ -257,7 +257,7 @@ def test_the_image_is_left_alone_and_the_result_is_an_array_of_its_own():
         ({"rotations": ()}, "at least one"),
         ({"rotations": (0, math.nan)}, "finite angle"), ({"image": np.full((9, 9), math.nan)}, "NaN"),
         ({"image": np.ones((9, 9))}, "constant"), ({"image": np.zeros((1, 9, 9))}, r"\(H, W\)"),
-        ({"model": UNet(width=1, padding="same"), "tile": 60}, "multiple of 16"),
+        ({"model": UNet(width=1, padding="same"), "tile": 60}, "nearest: 48 and 64"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_predicted_is_refused(options, message):
