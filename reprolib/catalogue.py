@@ -154,7 +154,7 @@ def plan() -> dict[str, list[Experiment]]:
 
 
 def minutes(experiment: Experiment) -> float:
-    """About how long a run takes on one core (AVX2, no bfloat16): time goes with the pixels, and with the width at 16."""
+    """About how long a run takes on one core (AVX2, no bfloat16); a U-Net of width 16 by the pixels of its tile."""
     step = SECONDS.get(experiment.variant, SECONDS["paper"] * (experiment.tile / 380) ** 2)
     return experiment.steps * step / 60 + 1  # and the scores
 
