@@ -15,7 +15,7 @@ from reprolib.sources import nearest
 
 OPTIMISERS = ("sgd", "adam")
 SCHEDULES = ("constant", "cosine")
-WEIGHTS = ("none", "balanced", "full")
+WEIGHTS = ("none", "balanced", "borders", "full")
 SPLITS = ("fold", "inner")
 
 
@@ -43,7 +43,7 @@ class Experiment:
     padding: str = "valid"
     initialisation: str = "paper"
     # energy
-    weights: str = "full"  # "none": w = 1; "balanced": w_c only; "full": Eq. 2
+    weights: str = "full"  # "none": w = 1; "balanced": w_c only; "borders": Eq. 2 with w_c = 1; "full": Eq. 2
     w0: float = 10.0
     sigma: float = 5.0  # px
     # augmentation

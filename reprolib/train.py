@@ -211,8 +211,8 @@ def prepare(experiment: Experiment, dataset: data.Dataset, device: torch.device)
         target = np.where(ignore, IGNORE, instances > 0)
         weights = weight_map(
             instances,
-            class_weights=None if experiment.weights == "none" else "balanced",
-            w0=experiment.w0 if experiment.weights == "full" else 0.0,
+            class_weights="balanced" if experiment.weights in ("balanced", "full") else None,
+            w0=experiment.w0 if experiment.weights in ("borders", "full") else 0.0,
             sigma=experiment.sigma,
             ignore=ignore,
         )

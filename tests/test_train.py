@@ -329,7 +329,7 @@ def test_samples_hold_class_and_weight_and_leave_out_what_is_not_annotated():
 
 def test_the_three_energies_differ_by_their_weights():
     plain, balanced, full = (
-        train.prepare(SMALL.replace(weights=w), tiny(), CPU)[0][1][1] for w in ("none", "balanced", "full")
+        train.prepare(SMALL.replace(weights=w), tiny(), CPU)[0][1][1] for w in ("none", "balanced", "borders", "full")
     )
     annotated = ~torch.from_numpy(tiny().ignore[0])
     assert (plain[annotated] == 1).all()
