@@ -327,14 +327,15 @@ def test_samples_hold_class_and_weight_and_leave_out_what_is_not_annotated():
         assert (target == 0)[:, 8:56][29 + 4 * index : 31 + 4 * index].all()  # the border drawn between the two cells
 
 
-def test_the_three_energies_differ_by_their_weights():
-    plain, balanced, full = (
+def test_the_four_energies_differ_by_their_weights():
+    plain, balanced, borders, full = (
         train.prepare(SMALL.replace(weights=w), tiny(), CPU)[0][1][1] for w in ("none", "balanced", "borders", "full")
     )
     annotated = ~torch.from_numpy(tiny().ignore[0])
     assert (plain[annotated] == 1).all()
     assert len(balanced[annotated].unique()) == 2 and balanced[annotated].mean().item() == pytest.approx(1, rel=1e-5)
     assert (full >= balanced).all() and full[29:31, 20].min() > 5
+    assert torch.allclose((borders - plain)[annotated], (full - balanced)[annotated], atol=1e-5)
     flat = train.prepare(SMALL.replace(w0=0.0), tiny(), CPU)[0][1][1]
     assert torch.equal(flat, balanced)
 
