@@ -1,52 +1,26 @@
-"""The paper's claims and what became of them: the table of the book's first page, built from records and facts.
+"""The paper's claims and what became of them, built from records and facts: first those about the method.
 
-A verdict follows from a rule, never from judgement:
-
-* *exact*: arithmetic that came out to the last digit;
-* *reproduced*, *partly*, *not reproduced*: a property that was measured, by the bound stated in the row;
-* *not comparable*: a score on other images than the paper's; both values are shown;
-* *not run yet*: no run is recorded, so there is no verdict.
+python -m reprolib.claims    prints the table of the README
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from reprolib import catalogue, evaluate, facts, records
+from reprolib import facts, results
+from reprolib.claim import Claim, plain_table, table
 from reprolib.model import UNet, output_side
 
+__all__ = ["Claim", "claims", "plain_table", "table"]
 PARAMETERS = 31_030_658  # of Fig. 1, by hand: weights and biases of its 23 layers
-VERDICTS = ("exact", "reproduced", "partly", "not reproduced", "not comparable", "not run yet")
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One row of the table; all fields are text as it is printed."""
-
-    claim: str
-    paper: str
-    ours: str
-    protocol: str
-    verdict: str
-    chapter: str  # the notebook's name without ending
-
-    def __post_init__(self):
-        if self.verdict not in VERDICTS:
-            raise ValueError(f"verdict {self.verdict!r} is unknown: choose one of {', '.join(VERDICTS)}")
-
-    @property
-    def command(self) -> str:
-        """What re-runs the chapter that the row comes from."""
-        return f"reprolib run book/{self.chapter}.ipynb"
 
 
 def claims() -> list[Claim]:
     """All rows, in the order of the chapters."""
-    return [*architecture(), *tiling(), *weights(), *training(), *em(), *not_run_yet()]
+    return [*architecture(), *tiling(), *weights(), *training(), *results.rows()]
 
 
 def fact(chapter: str, section: str) -> dict:
@@ -148,63 +122,6 @@ def training() -> list[Claim]:
             "06_training",
         )
     ]
-
-
-def em() -> list[Claim]:
-    """Table 1, as far as folds are recorded."""
-    runs = [run for fold in catalogue.EM_FOLDS if (run := records.find(catalogue.em(fold)))]
-    if not runs:
-        return [Claim("Table 1: ISBI 2012, EM", "see chapter", "-", "-", "not run yet", "07_em")]
-    scores = [run["scores"] for run in runs]
-    rotated = all("rotated" in part for part in scores)
-    folds = [evaluate.pool([part], rotated) for part in scores]
-    pooled, slices = evaluate.pool(scores, rotated), sum(len(part["images"]) for part in scores)
-    many = len(runs) > 1
-    protocol = (
-        f"other images: {slices} held-out slices of {len(runs)} fold{'s pooled (and the best to the worst)' * many}, "
-        f"width 16, one seed, {'mean over 7 rotations' if rotated else 'no rotations'}; best of 10 thresholds, as the "
-        "challenge does (in brackets: threshold fixed on training slices)"
-    )
-    rows = []
-    for metric, name, paper, digits in (
-        ("warping_error", "warping error", "0.000353", 5),
-        ("rand_error", "Rand error", "0.0382", 3),
-        ("pixel_error", "pixel error", "0.0611", 3),
-    ):
-        ours = f"{pooled[metric]['score']:.{digits}f} ({pooled[metric]['at_training_threshold']:.{digits}f})"
-        if many:
-            alone = [fold[metric]["score"] for fold in folds]
-            ours += f"; {min(alone):.{digits}f} to {max(alone):.{digits}f}"
-        rows.append(Claim(f"Table 1, EM: {name}", paper, ours, protocol, "not comparable", "07_em"))
-    return rows
-
-
-def not_run_yet() -> list[Claim]:
-    rows = (
-        ("Better than the sliding window of Ciresan et al. on EM", "warping 0.000353 against 0.000420"),
-        ("Table 2: PhC-C2DH-U373, IOU", "0.9203"),
-        ("Table 2: DIC-C2DH-HeLa, IOU", "0.7756"),
-        ("A 512 x 512 image takes less than a second on a GPU of 2015", "below 1 s"),
-    )
-    return [Claim(claim, paper, "-", "-", "not run yet", "07_em") for claim, paper in rows]
-
-
-def table(rows: list[Claim]) -> str:
-    """The table as Markdown, with a badge for each verdict, and chapter and command beside the protocol."""
-    lines = ["| claim | paper | ours | verdict | protocol, chapter and command |", "|---|---|---|---|---|"]
-    for row in rows:
-        badge = f'<span class="verdict verdict-{row.verdict.replace(" ", "-")}">{row.verdict}</span>'
-        where = f"{row.protocol}. [Chapter {int(row.chapter[:2])}]({row.chapter}.html), `{row.command}`"
-        how = "-" if row.verdict == "not run yet" else where
-        lines.append(f"| {row.claim} | {row.paper} | {row.ours} | {badge} | {how} |")
-    return "\n".join(lines)
-
-
-def plain_table(rows: list[Claim]) -> str:
-    """The same for the README, which a test holds equal to this: ``python -m reprolib.claims`` prints it."""
-    lines = ["| claim | paper | ours | protocol | verdict |", "|---|---|---|---|---|"]
-    lines += [f"| {row.claim} | {row.paper} | {row.ours} | {row.protocol} | {row.verdict} |" for row in rows]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,17 @@ FIGURES = {
     "seg": lambda row: row["seg"],
     "foreground_iou": lambda row: row["foreground_iou"],
 }
+# How each is named in print, and the decimals that the book prints.
+NAMES = {
+    "warping_error": "warping error",
+    "rand_error": "Rand error",
+    "pixel_error": "pixel error",
+    "v_rand": "V_Rand",
+    "v_info": "V_Info",
+    "seg": "SEG",
+    "foreground_iou": "foreground IoU",
+}
+DIGITS = dict.fromkeys(NAMES, 3) | {"warping_error": 5}
 EM = ("isbi2012", "phantom-em")  # scored as the ISBI 2012 challenge does
 SMALLEST = {"phc-u373": 501, "dic-hela": 501}  # px; smaller instances are dropped there (the authors' release)
 

@@ -8,6 +8,8 @@ import json
 import math
 from dataclasses import dataclass, fields
 
+import numpy as np
+
 from reprolib.ancestors import GEOMETRY
 from reprolib.data import Dataset
 from reprolib.model import INITIALISATIONS, PADDINGS, SAME, VALID, VARIANTS
@@ -16,7 +18,8 @@ from reprolib.sources import nearest
 OPTIMISERS = ("sgd", "adam")
 SCHEDULES = ("constant", "cosine")
 WEIGHTS = ("none", "balanced", "borders", "full")
-SPLITS = ("fold", "inner")
+SPLITS = ("fold", "inner", "blocks")
+BLOCKS = 3  # of each video, for the split "blocks"
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Experiment:
     # data
     data: str = "isbi2012"  # name of the data set
     fold: int = 5  # 1, 2, ...: the fold held out
-    split: str = "fold"  # "fold": train on all other folds; "inner": score on a part of these, see `held_out_indices`
+    split: str = "fold"  # "fold": train on all other folds; "inner", "blocks": see `held_out_indices`
     images: int = 0  # use only the first n training images; 0 = all
     # network
     variant: str = "paper"  # of the U-Net: "paper", "release"; or an ancestor: "n4", "n4-65", "fcn32", "fcn16", "fcn8"
@@ -125,17 +128,21 @@ class Experiment:
 
 
 def held_out_indices(experiment: Experiment, dataset: Dataset) -> tuple[int, ...]:
-    """The images that the experiment is scored on: its fold, or for an inner split a part of the other images.
+    """The images that the experiment is scored on: its fold, or what its split says.
 
-    That part is the fold before it (fold 1: the last); of two folds, such as the two videos of the cell sets, the last
-    third of the other fold. Choices made on it leave the held-out fold unseen.
+    "inner": a part of the *other* images, so that choices made on it leave the held-out fold unseen: the fold before it
+    (fold 1: the last); of two folds, such as the two videos of the cell sets, the last third of the other fold.
+    "blocks": the first, second or last third (fold 1, 2, 3) of every fold, so that all videos train and all are scored.
 
     Raises:
         ValueError: if the data set has no such fold.
     """
-    count = len(dataset.folds)
+    count = BLOCKS if experiment.split == "blocks" else len(dataset.folds)
     if not 1 <= experiment.fold <= count:
         raise ValueError(f"{dataset.name} has no fold {experiment.fold}: choose 1 to {count}")
+    if experiment.split == "blocks":
+        parts = (np.array_split(fold, BLOCKS)[experiment.fold - 1] for fold in dataset.folds)
+        return tuple(int(index) for part in parts for index in part)
     if experiment.split == "fold":
         return dataset.folds[experiment.fold - 1]
     before = dataset.folds[experiment.fold - 2]
@@ -148,7 +155,9 @@ def training_indices(experiment: Experiment, dataset: Dataset) -> tuple[int, ...
     Raises:
         ValueError: if the data set has no such fold, or not as many training images as asked for.
     """
-    out = set(held_out_indices(experiment, dataset)) | set(dataset.folds[experiment.fold - 1])
+    out = set(held_out_indices(experiment, dataset))
+    if experiment.split == "inner":
+        out |= set(dataset.folds[experiment.fold - 1])
     left = tuple(index for index in range(len(dataset.images)) if index not in out)
     if not left:
         raise ValueError(f"{dataset.name} has no image left to train on when fold {experiment.fold} is held out")

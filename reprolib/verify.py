@@ -15,16 +15,6 @@ import torch
 from reprolib import data, evaluate, records, train
 from reprolib.experiment import Experiment
 
-# Decimals that the book prints. A score is confirmed if it is nearer to the record than half a unit of the last.
-DECIMALS = {
-    "warping_error": 5,
-    "rand_error": 3,
-    "pixel_error": 3,
-    "v_rand": 3,
-    "v_info": 3,
-    "seg": 3,
-    "foreground_iou": 3,
-}
 REPLAY_TOLERANCE = 0.02  # relative; for another processor, thread count or number format than the record's
 
 
@@ -98,8 +88,8 @@ def recompute(record: dict, dataset: data.Dataset) -> list[Check]:
 
 
 def compare(name: str, what: str, known: float, found: float) -> Check:
-    """One score against the record, to the digits that the book prints."""
-    decimals = DECIMALS[what.rsplit(" ", 1)[-1]]
+    """One score against the record: equal if nearer than half a unit of the last digit that the book prints."""
+    decimals = evaluate.DIGITS[what.rsplit(" ", 1)[-1]]
     same = abs(known - found) <= 0.5 * 10**-decimals
     if same:
         return Check(name, f"{what}: {found:.{decimals}f}, equal to the printed digits", True)

@@ -221,3 +221,19 @@ def test_an_inner_split_of_two_videos_scores_the_last_third_of_the_one_that_trai
     assert held_out_indices(second, videos) == (6, 7, 8) and training_indices(second, videos) == tuple(range(6))
     assert held_out_indices(first, videos) == tuple(range(21, 28))
     assert training_indices(first, videos) == tuple(range(9, 21))
+
+
+def test_the_blocks_split_holds_out_a_third_of_every_video_and_trains_on_the_rest_of_both():
+    videos = blank((tuple(range(9)), tuple(range(9, 28))))
+    seen = []
+    for fold in (1, 2, 3):
+        experiment = Experiment(fold=fold, split="blocks")
+        held_out, training = held_out_indices(experiment, videos), training_indices(experiment, videos)
+        assert sorted(held_out + training) == list(range(28))
+        first = [index for index in held_out if index < 9]
+        assert first == list(range(3 * fold - 3, 3 * fold))
+        assert np.diff(held_out).tolist().count(1) == len(held_out) - 2  # two contiguous runs, one per video
+        seen += held_out
+    assert sorted(seen) == list(range(28))
+    with pytest.raises(ValueError, match="choose 1 to 3"):
+        held_out_indices(Experiment(fold=4, split="blocks"), videos)
