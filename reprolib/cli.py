@@ -214,12 +214,10 @@ def predict_command(options) -> int:
     from PIL import Image
 
     from reprolib import records, tiling, train
-    from reprolib.experiment import Experiment
     from reprolib.files import replacing
 
     record = records.read(options.record)
-    model = train.build(Experiment.from_dict(record["experiment"]))
-    records.load_weights(model, records.weights_path(record), record["weights"]["sha256"])
+    model = train.network(record)
     with Image.open(options.image) as file:
         image = np.asarray(file)
     probability = tiling.predict(model, image, tile=options.tile)[1]

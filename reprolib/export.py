@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from reprolib import ctc, data, evaluate, records, train
+from reprolib import ctc, data, evaluate, train
 from reprolib.experiment import Experiment
 from reprolib.files import replacing
 from reprolib.tiling import SEVEN_ROTATIONS
@@ -37,12 +37,14 @@ def export(
         report: called with a line of progress.
 
     Raises:
-        ValueError: if the runs are of several data sets, or of one that has no challenge.
+        ValueError: if the runs are of several data sets, of one that has no challenge, or of another split.
         FileNotFoundError: if a run's weights were not kept, or the data set is not here.
     """
     names = sorted({run["experiment"]["data"] for run in runs})
     if len(names) != 1 or names[0] not in data.REAL:
         raise ValueError(f"export takes runs of one of {', '.join(data.REAL)}, not of {', '.join(names) or 'none'}")
+    if any(run["experiment"]["split"] != "fold" for run in runs):
+        raise ValueError("export takes runs that hold out a fold (split=fold): an EM block, or one of two videos")
     folds = [run["experiment"]["fold"] for run in runs]
     if names[0] != "isbi2012" and len(set(folds)) < len(folds):
         raise ValueError("two runs hold out the same video, and each would write its masks: give one of them")
@@ -54,13 +56,8 @@ def export(
     return output
 
 
-def _network(run: dict):
-    model = train.build(Experiment.from_dict(run["experiment"]))
-    return records.load_weights(model, records.weights_path(run), run["weights"]["sha256"])
-
-
 def _slices(runs: Sequence[dict], output: Path, angles: Sequence[float], report: Report) -> Path:
-    models = [_network(run) for run in runs]
+    models = [train.network(run) for run in runs]
     images = data.frames("isbi2012", "test-volume.tif")
     pages = []
     for count, image in enumerate(images, start=1):
@@ -73,7 +70,7 @@ def _slices(runs: Sequence[dict], output: Path, angles: Sequence[float], report:
 
 
 def _video(run: dict, output: Path, angles: Sequence[float], threshold: float | None, report: Report) -> None:
-    experiment, model = Experiment.from_dict(run["experiment"]), _network(run)
+    experiment, model = Experiment.from_dict(run["experiment"]), train.network(run)
     video = f"{experiment.fold:02d}"  # fold 1 holds out video 01
     level = run["scores"]["training"]["seg"]["threshold"] if threshold is None else threshold
     images = data.frames(experiment.data, video)

@@ -110,8 +110,7 @@ def add_rotations(record: dict, report: Report | None = print) -> dict:
         FileNotFoundError, ValueError: if the weights are not there, or do not give the recorded scores any more.
     """
     experiment = Experiment.from_dict(record["experiment"])
-    model = records.load_weights(build(experiment), records.weights_path(record), record["weights"]["sha256"])
-    scores = evaluate.score(experiment, model, data.load(experiment.data), report, rotations=True)
+    scores = evaluate.score(experiment, network(record), data.load(experiment.data), report, rotations=True)
     for metric, known in record["scores"]["held_out"].items():
         if not math.isclose(known["score"], scores["held_out"][metric]["score"], abs_tol=1e-4):
             raise ValueError(f"{record['path']}: its weights no longer give the recorded {metric}; see reprolib verify")
@@ -233,6 +232,16 @@ def build(experiment: Experiment) -> nn.Module:
         padding=experiment.padding,
         initialisation=experiment.initialisation,
     )
+
+
+def network(record: dict) -> nn.Module:
+    """The network of a record that was read from a file, with its kept weights, on the CPU, in evaluation mode.
+
+    Raises:
+        FileNotFoundError, ValueError: if the weights are not there, or not the recorded ones.
+    """
+    model = build(Experiment.from_dict(record["experiment"]))
+    return records.load_weights(model, records.weights_path(record), record["weights"]["sha256"])
 
 
 def build_optimiser(experiment: Experiment, model: nn.Module) -> torch.optim.Optimizer:

@@ -78,8 +78,7 @@ def recompute(record: dict, dataset: data.Dataset) -> list[Check]:
         if record["weights"]["kept"]:
             return [Check(name, f"the weights {records.weights_path(record).name} are missing", False)]
         return [Check(name, f"not recomputed: its weights are not kept; train again: {command(record)}", None)]
-    experiment = Experiment.from_dict(record["experiment"])
-    model = records.load_weights(train.build(experiment), records.weights_path(record), record["weights"]["sha256"])
+    experiment, model = Experiment.from_dict(record["experiment"]), train.network(record)
     scores = evaluate.score(experiment, model, dataset, rotations="rotated" in record["scores"])
     known, found = figures(record["scores"]), figures(scores)
     if known.keys() != found.keys():

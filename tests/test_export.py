@@ -47,7 +47,7 @@ def test_em_slices_become_one_tiff_of_the_mean_probability_of_not_membrane(tmp_p
     with Image.open(output) as file:
         assert (file.n_frames, file.mode, file.size) == (3, "F", (52, 40))
         pages = [np.asarray(file) for page in range(3) if not file.seek(page)]
-    planes = [evaluate.predict_cells(export._network(run), images[0]) for run in runs]
+    planes = [evaluate.predict_cells(train.network(run), images[0]) for run in runs]
     np.testing.assert_allclose(pages, np.mean(planes, axis=0), atol=1e-6)
     assert images[1] == [("isbi2012", "test-volume.tif")] and len(lines) == 3
     assert [path.name for path in output.parent.iterdir()] == ["test.tif"]
@@ -64,7 +64,7 @@ def test_a_video_becomes_a_folder_of_masks_at_the_training_threshold(tmp_path, i
     assert sorted(path.name for path in stale.iterdir()) == ["mask000.tif", "mask001.tif", "mask002.tif"]
     for number, image in enumerate(images[0]):
         mask = np.asarray(Image.open(stale / f"mask{number:03d}.tif"))
-        expected = evaluate.predict_cells(export._network(run), image[None])[0]
+        expected = evaluate.predict_cells(train.network(run), image[None])[0]
         assert mask.dtype == np.uint16 and np.array_equal(mask, ctc.instances(expected, 0.4, 7))
 
 

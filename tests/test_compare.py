@@ -1,0 +1,97 @@
+"""Orderings follow their rule, pairs are pairs, and the claims built on them say what the records say."""
+
+from __future__ import annotations
+
+import pytest
+
+from reprolib import catalogue, compare, records, results
+from reprolib.compare import Pairs, markdown, pairs, spread
+
+BASE = catalogue.em(5)
+
+
+def record(score: float, fixed: float, metric: str = "rand_error") -> dict:
+    return {"scores": {"held_out": {metric: {"score": score}}, "at_training_threshold": {metric: fixed}}}
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Records that exist only here: a dict from experiment to record."""
+    known: dict = {}
+    monkeypatch.setattr(records, "find", lambda experiment, folders=None: known.get(experiment))
+    return known
+
+
+def test_an_error_is_better_when_it_is_lower_and_a_score_when_it_is_higher():
+    assert Pairs("rand_error", (0.1, 0.2), (0.3, 0.1)).gains == pytest.approx((0.2, -0.1))
+    assert Pairs("seg", (0.1, 0.2), (0.3, 0.1)).gains == pytest.approx((-0.2, 0.1))
+    assert Pairs("warping_error", (0.1,), (0.1,)).wins == 0  # a tie is no win
+
+
+@pytest.mark.parametrize(
+    ("second", "verdict"),
+    [
+        ((0.2, 0.3, 0.4), "reproduced"),
+        ((0.2, 0.3, 0.29), "partly"),
+        ((0.05, 0.15, 0.31), "not reproduced"),
+        ((0.1, 0.2, 0.3), "not reproduced"),
+    ],
+)
+def test_the_verdict_follows_from_the_pairs_alone(second, verdict):
+    assert Pairs("pixel_error", (0.1, 0.2, 0.3), second).verdict == verdict
+
+
+def test_pairs_read_the_oracle_or_the_training_threshold(recorded):
+    first, second = BASE, BASE.replace(dropout=0.0)
+    recorded[first], recorded[second] = record(0.1, 0.2), record(0.3, 0.25)
+    assert pairs([first], [second], "rand_error", oracle=True).gains == pytest.approx((0.2,))
+    assert pairs([first], [second], "rand_error", oracle=False).gains == pytest.approx((0.05,))
+
+
+@pytest.mark.parametrize("change", [{"fold": 4}, {"seed": 1}, {"split": "inner"}, {"data": "dic-hela", "fold": 2}])
+def test_runs_on_other_images_or_from_another_seed_are_no_pair(recorded, change):
+    with pytest.raises(ValueError, match="are no pair"):
+        pairs([BASE], [BASE.replace(**change)], "rand_error", oracle=True)
+
+
+def test_a_run_that_is_not_recorded_is_named(recorded):
+    with pytest.raises(LookupError, match=f"{records.record_name(BASE)} is not recorded"):
+        pairs([BASE], [BASE.replace(dropout=0.0)], "rand_error", oracle=True)
+
+
+def test_a_claim_without_its_runs_has_no_verdict(recorded):
+    assert {row.verdict for row in results.rows()} <= {"not run yet", "reproduced", "not reproduced", "not comparable"}
+    row = results.ordering("a", "b", [BASE], [BASE.replace(dropout=0.0)], "rand_error", "how", "07_em")
+    assert row.verdict == "not run yet" and row.ours == "-"
+
+
+def test_a_claim_prints_both_means_the_spread_and_the_wins(recorded):
+    first = [BASE.replace(fold=fold) for fold in (1, 2)]
+    second = [one.replace(dropout=0.0) for one in first]
+    for experiment, value in zip(first + second, (0.1, 0.2, 0.3, 0.5), strict=True):
+        recorded[experiment] = record(value, 0.9)
+    row = results.ordering("a", "b", first, second, "rand_error", "how", "07_em")
+    assert row.ours == "Rand error 0.150 against 0.400; better by 0.250 ± 0.071, in 2 of 2"
+    assert row.verdict == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("large", "small", "verdict"),
+    [
+        ((0.1, 0.06), (0.2, 0.05), "reproduced"),  # (Rand error, pixel error) of each window
+        ((0.1, 0.04), (0.2, 0.05), "partly"),
+        ((0.3, 0.04), (0.2, 0.05), "not reproduced"),
+    ],
+)
+def test_the_trade_off_needs_both_of_its_halves(recorded, large, small, verdict):
+    experiments = [BASE], [BASE.replace(dropout=0.0)]
+    for (one,), (rand, pixel) in zip(experiments, (large, small), strict=True):
+        recorded[one] = record(rand, rand)
+        recorded[one]["scores"]["held_out"]["pixel_error"] = {"score": pixel}
+    assert results.trade_off(*experiments).verdict == verdict
+
+
+def test_a_table_sets_numbers_to_the_right():
+    assert markdown(("name", "a"), [("x", "1")]) == "| name | a |\n| --- | --: |\n| x | 1 |"
+    assert spread((1.0, 3.0), 1) == "2.0 ± 1.4" and spread((1.0,), 2) == "1.00"
+    assert compare.runs_table([]).count("\n") == 1
