@@ -1,0 +1,75 @@
+"""Table 2 and Fig. 4: rows say what the records say, the recipe follows its rule, the picture shows what it should."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+
+from reprolib import catalogue, table2
+
+PAIRS = [(data, fold) for data in catalogue.CELLS for fold in catalogue.VIDEOS]
+
+
+@pytest.mark.parametrize(("data", "fold"), PAIRS)
+def test_the_recipe_of_a_cell_set_is_the_one_that_the_rule_chooses(data, fold):
+    assert table2.best_trial(data, fold) == catalogue.CHOSEN[data, fold]
+
+
+@pytest.mark.parametrize(("data", "fold"), PAIRS)
+def test_a_headline_run_is_its_trial_on_the_whole_training_video(data, fold):
+    trial = catalogue.cell_trials(data, fold)[catalogue.CHOSEN[data, fold]]
+    assert catalogue.cells(data, fold) == trial.replace(split="fold")
+    assert trial.split == "inner" and trial.fold == fold  # so the trial never saw the video that is scored
+
+
+def cell_scores(fold: int, seg: tuple[float, float], pooled: float, cells: int, iou: float) -> dict:
+    """Scores of one video at two thresholds, of which the first was fixed in training."""
+    rows = [
+        {"threshold": 0.5, "seg": seg[0], "seg_pooled": pooled, "foreground_both": 100 * iou, "foreground_either": 100,
+         "foreground_iou": iou, "cells": cells},
+        {"threshold": 0.6, "seg": seg[1], "seg_pooled": 0.0, "foreground_both": 0, "foreground_either": 100,
+         "foreground_iou": 0.0, "cells": cells},
+    ]  # fmt: skip
+    best = max(rows, key=lambda row: row["seg"])
+    held_out = {
+        "seg": {"score": best["seg"], "threshold": best["threshold"], "rows": rows},
+        "foreground_iou": {"score": iou, "threshold": 0.5, "rows": rows},
+    }
+    training = {metric: {"score": 1.0, "threshold": 0.5} for metric in held_out}
+    images = [{"name": f"0{fold}/t{number:03d}"} for number in range(3)]
+    return {
+        "experiment": {"fold": fold},
+        "scores": {"held_out": held_out, "training": training, "images": images},
+    }
+
+
+def test_the_table_gives_each_video_and_their_mean_at_the_training_threshold():
+    runs = [cell_scores(2, (0.4, 0.5), 0.45, 10, 0.8), cell_scores(1, (0.6, 0.3), 0.75, 30, 0.6)]
+    lines = table2.scores("dic-hela", runs).splitlines()
+    cells = [[word.strip() for word in line.strip("|").split("|")] for line in lines[2:]]
+    assert cells[0] == ["trained on 01, scored on 02", "3", "10", "0.400", "0.450", "0.500", "0.800"]
+    assert cells[1] == ["trained on 02, scored on 01", "3", "30", "0.600", "0.750", "0.600", "0.600"]
+    # SEG: mean of the videos; all cells pooled: 10 at 0.45 and 30 at 0.75; foreground: pixels pooled
+    assert cells[2] == ["**mean of the two videos**", "6", "40", "0.500", "0.675", "0.550", "0.700"]
+
+
+def test_figure_4_shows_input_mask_with_border_and_instances():
+    gold, result = np.zeros((2, 40, 40), np.int32)
+    gold[4:20, 4:20], result[6:22, 6:22], result[30:36, 30:36] = 1, 1, 2
+    figure, axes = plt.subplots(1, 3)
+    table2.figure_4(axes, np.arange(1600.0).reshape(40, 40), gold, result, "input")
+    assert [len(axis.images) for axis in axes] == [1, 2, 2]
+    assert all(axis.images[0].get_array().shape == (20, 20) for axis in axes)  # real frames are shown reduced
+    mask = axes[1].images[1].get_array()
+    assert ((mask[..., 3] > 0) == (result > 0)).all()
+    (border,) = (drawn for drawn in axes[1].collections if isinstance(drawn, LineCollection))
+    path = border.get_paths()[0].vertices
+    assert path.min() == 3.5 and path.max() == 19.5
+    assert len(np.unique(axes[2].images[1].get_array().reshape(-1, 4), axis=0)) == 3
+    plt.close(figure)
+
+
+def test_the_groups_of_the_papers_table_have_both_columns():
+    assert all(set(row) == set(catalogue.CELLS) for row in table2.PAPER.values())
