@@ -17,7 +17,7 @@ SEEDS = (0, 1, 2)
 TRIAL_STEPS = {"phc-u373": (500, 2000), "dic-hela": (1200, 6000)}  # HeLa networks have learnt next to nothing after 500
 # Seconds a step on one core of an AVX-512 processor that computes in bfloat16; about eight times that in float32.
 SECONDS = {"u-net": 0.11, "n4": 0.052, "n4-65": 0.029, "fcn8": 0.083}
-HEADLINE = ("EM, headline (Table 1)", "cells, headline (Table 2)")  # purposes whose weights are kept
+HEADLINE = ("EM, headline (Table 1)", "cells, headline (Table 2)")
 
 
 def em(fold: int) -> Experiment:
@@ -198,6 +198,12 @@ def plan() -> dict[str, list[Experiment]]:
     }
 
 
+def kept(experiment: Experiment) -> bool:
+    """Whether the project keeps a run's weights: the nine headline networks, and two small ones that chapter 10 shows."""
+    headline = [run for purpose in HEADLINE for run in plan()[purpose]]
+    return experiment in headline or experiment in [run for run in ancestors(5).values() if run.variant != "fcn8"]
+
+
 def minutes(experiment: Experiment) -> float:
     """About how long a run takes on one core; a U-Net by the pixels of its tile and, beyond width 16, its width."""
     step = SECONDS.get(experiment.variant) or SECONDS["u-net"] * (experiment.tile / 380) ** 2 * (
@@ -215,7 +221,7 @@ def main(words: list[str]) -> int:
         done |= {records.record_name(run) for run in new}
         missing = [run for run in new if not records.find(run, (records.PUBLISHED,))]
         if words == ["next"] and missing:
-            weights = "" if purpose in HEADLINE else " --no-weights"
+            weights = "" if kept(missing[0]) else " --no-weights"
             print(f"{verify.command({'experiment': missing[0].to_dict()})} --threads 1 --to runs{weights}")
             return 0
         if not words:

@@ -9,11 +9,11 @@ import pytest
 from reprolib import catalogue, chapters, claims, records, verify
 
 BOOK = records.PROJECT / "book"
-HEADLINE = [catalogue.em(5)]
-NAMED = [*HEADLINE, *catalogue.em_inner().values()]
+HEADLINE = [run for name in catalogue.HEADLINE for run in catalogue.plan()[name]]
+NAMED = list(dict.fromkeys(run for runs in catalogue.plan().values() for run in runs))
 
 
-@pytest.mark.parametrize("experiment", NAMED, ids=lambda experiment: experiment.key)
+@pytest.mark.parametrize("experiment", NAMED, ids=records.record_name)
 def test_every_experiment_that_the_book_names_is_recorded(experiment):
     record = records.find(experiment, (records.PUBLISHED,))
     assert record is not None, f"train it: {verify.command({'experiment': experiment.to_dict()})}"
@@ -21,7 +21,7 @@ def test_every_experiment_that_the_book_names_is_recorded(experiment):
     assert not record["environment"]["code"].endswith("+"), "recorded from code that was not committed"
 
 
-@pytest.mark.parametrize("experiment", HEADLINE, ids=lambda experiment: experiment.key)
+@pytest.mark.parametrize("experiment", HEADLINE, ids=records.record_name)
 def test_headline_weights_are_kept_and_are_the_recorded_ones(experiment):
     record = records.find(experiment, (records.PUBLISHED,))
     assert records.file_hash(records.weights_path(record)) == record["weights"]["sha256"]
@@ -37,6 +37,13 @@ def test_all_records_are_whole_and_all_weights_have_a_record():
 
 def test_a_clone_stays_light():
     assert sum(path.stat().st_size for path in records.PUBLISHED.glob("*.safetensors")) < 40e6
+
+
+def test_every_claim_has_a_verdict():
+    rows = claims.claims()
+    assert len(rows) >= 15
+    assert [row.claim for row in rows if row.verdict == "not run yet" or "-" in (row.ours, row.protocol)] == []
+    assert all((BOOK / f"{row.chapter}.ipynb").exists() for row in rows)
 
 
 def test_the_readme_shows_the_recorded_results():

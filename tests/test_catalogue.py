@@ -1,0 +1,61 @@
+"""The plan of runs: what it names is what is recorded, and it stays within its budget."""
+
+from __future__ import annotations
+
+import pytest
+
+from reprolib import catalogue, data, records
+from reprolib.experiment import Experiment, held_out_indices, training_indices
+
+PLAN = catalogue.plan()
+
+
+def test_every_record_belongs_to_the_plan():
+    planned = {records.record_name(run) for runs in PLAN.values() for run in runs}
+    assert {path.stem for path in records.PUBLISHED.glob("*.json")} <= planned
+
+
+def test_the_plan_takes_less_than_twelve_hours_on_one_core():
+    runs = {run for group in PLAN.values() for run in group}
+    assert sum(map(catalogue.minutes, runs)) < 12 * 60
+
+
+def test_the_weights_that_are_kept_are_those_that_the_plan_says():
+    kept = [run for runs in PLAN.values() for run in runs if catalogue.kept(run)]
+    assert sum(len(PLAN[name]) for name in catalogue.HEADLINE) == 9 and len(kept) == 11
+    for path in records.PUBLISHED.glob("*.json"):
+        record = records.read(path)
+        assert record["weights"]["kept"] == catalogue.kept(Experiment.from_dict(record["experiment"])), path.stem
+
+
+@pytest.mark.parametrize("name", list(catalogue.ablations())[1:])
+def test_an_ablation_differs_from_the_baseline_in_what_its_name_says(name):
+    base, changed = (catalogue.ablations()[which].to_dict() for which in ("baseline", name))
+    differs = {field for field in base if base[field] != changed[field]}
+    expected = {
+        "class balance only": {"weights"}, "border term only": {"weights"}, "no weight map": {"weights"},
+        "no elastic deformation": {"elastic"}, "no augmentation": {"elastic", "rotate", "grey"},
+        "no dropout": {"dropout"},
+        "no skip connections": {"skips"}, "same padding": {"padding", "tile"},
+        "PyTorch's initialisation": {"initialisation"}, "SGD, momentum 0.99": {"optimiser"},
+        "the release's variant": {"variant"},
+    }  # fmt: skip
+    assert differs == expected[name]
+
+
+def test_the_full_width_network_differs_in_width_alone():
+    wide, narrow = catalogue.full_width().to_dict(), catalogue.em(5).to_dict()
+    assert {field for field in wide if wide[field] != narrow[field]} == {"width"} and wide["width"] == 64
+
+
+def test_fewer_images_end_with_all_of_them():
+    assert all(run.images == (n if n < 24 else 0) for n, runs in catalogue.few_images().items() for run in runs)
+    assert all(run.images == (n if n < 9 else 0) for n, runs in catalogue.few_frames().items() for run in runs)
+
+
+@pytest.mark.realdata
+def test_no_run_is_scored_on_what_it_trains_on_and_every_run_can_be_made():
+    sets = {name: data.load(name) for name in data.REAL}
+    for run in {run for group in PLAN.values() for run in group}:
+        held_out, training = held_out_indices(run, sets[run.data]), training_indices(run, sets[run.data])
+        assert held_out and training and not set(held_out) & set(training)
