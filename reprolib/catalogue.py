@@ -199,7 +199,7 @@ def plan() -> dict[str, list[Experiment]]:
 
 
 def kept(experiment: Experiment) -> bool:
-    """Whether the project keeps a run's weights: the nine headline networks, and two small ones that chapter 10 shows."""
+    """Whether the project keeps a run's weights: the nine headline networks, and two small ones for chapter 10."""
     headline = [run for purpose in HEADLINE for run in plan()[purpose]]
     return experiment in headline or experiment in [run for run in ancestors(5).values() if run.variant != "fcn8"]
 
