@@ -74,7 +74,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("record", type=Path, help="a run record (.json) with its weights beside it")
     sub.add_argument("image", type=Path, help="a grey image (TIFF, PNG ...)")
     sub.add_argument("output", type=Path, help="the probability of class 1 (cell) as an 8-bit image, 255 = certain")
-    sub.add_argument("--tile", type=int, default=572, help="side of the input tile in px (default: 572)")
+    sub.add_argument("--tile", type=int, help="side of the input tile in px (default: as large as --memory allows)")
+    sub.add_argument("--memory", type=float, default=1.0, metavar="GIB", help="for one tile's features (default: 1)")
     sub.set_defaults(command=predict_command)
 
     sub = commands.add_parser("export", help="segment a challenge's images with recorded networks, in its own format")
@@ -210,23 +211,18 @@ def verify_command(options) -> int:
 
 
 def predict_command(options) -> int:
-    import numpy as np
-    from PIL import Image
+    from reprolib import large, records, train
 
-    from reprolib import records, tiling, train
-    from reprolib.files import replacing
-
-    record = records.read(options.record)
-    model = train.network(record)
-    with Image.open(options.image) as file:
-        image = np.asarray(file)
-    probability = tiling.predict(model, image, tile=options.tile)[1]
-    with replacing(options.output) as aside:
-        kind = Image.registered_extensions().get(options.output.suffix.lower())
-        if kind not in ("PNG", "TIFF"):
-            raise ValueError(f"{options.output} must end in .png or .tif: probabilities are kept without loss")
-        Image.fromarray(np.round(255 * probability).astype(np.uint8)).save(aside, kind)
-    print(f"{options.output}: probability of class 1, {image.shape[0]} x {image.shape[1]} px")
+    model = train.network(records.read(options.record))
+    height, width = large.predict_file(
+        model,
+        options.image,
+        options.output,
+        tile=options.tile,
+        memory=options.memory * large.GIBIBYTE,
+        report=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    print(f"{options.output}: probability of class 1, {height} x {width} px")
     return 0
 
 

@@ -87,23 +87,40 @@ def predict_tiles(model: nn.Module, values: Tensor, tile: int, lattice: bool, de
     output, step, halo = tile_geometry(tile, lattice, getattr(model, "geometry", VALID))
     height, width = values.shape
     tops, lefts = origins(height, output, step), origins(width, output, step)
-    padding = [(halo, origin[-1] + output - side + halo) for origin, side in ((tops, height), (lefts, width))]
-    mirrored = torch.from_numpy(np.pad(values.numpy(), padding, mode="reflect"))
-    result = None
+    pixels, result = values.numpy(), None
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
             for top in tops:
                 for left in lefts:
-                    window = mirrored[top : top + tile, left : left + tile]
-                    probability = model(window[None, None].to(device)).softmax(dim=1)[0].cpu()
+                    values = torch.from_numpy(window(pixels, top - halo, left - halo, tile))
+                    probability = model(values[None, None].to(device)).softmax(dim=1)[0].cpu()
                     if result is None:
                         result = probability.new_empty(probability.shape[0], tops[-1] + output, lefts[-1] + output)
                     result[:, top : top + output, left : left + output] = probability
     finally:
         model.train(was_training)
     return result[:, :height, :width].clone()
+
+
+def window(image: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
+    """A copy of a square window of an image (H, W); where it reaches beyond, it holds the mirror image (Fig. 2).
+
+    Args:
+        top, left: its first row and column, also negative.
+        side: in px.
+    """
+    rows, columns = (mirrored(*span) for span in ((top, side, image.shape[0]), (left, side, image.shape[1])))
+    return np.asarray(image[rows.min() : rows.max() + 1][np.ix_(rows - rows.min(), columns)])
+
+
+def mirrored(start: int, count: int, side: int) -> np.ndarray:
+    """Indices of ``count`` pixels from ``start`` on along an image side; beyond it back and forth, the edge once."""
+    if side == 1:
+        return np.zeros(count, int)
+    there = np.arange(start, start + count) % (2 * (side - 1))
+    return np.minimum(there, 2 * (side - 1) - there)
 
 
 def tile_geometry(tile: int, lattice: bool = True, geometry: Geometry = VALID) -> tuple[int, int, int]:

@@ -1,0 +1,178 @@
+"""Images larger than the memory (Sec. 2): read window by window, predicted tile by tile, written as they come.
+
+"This strategy is important to apply the network to large images, since otherwise the resolution would be limited by the
+GPU memory." Here nothing but one tile and its features is in memory, if the file can be mapped: an uncompressed TIFF
+is, other files are unpacked into memory first, at a byte or two for each pixel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import torch
+from PIL import Image
+from torch import nn
+
+from reprolib.files import replacing
+from reprolib.model import VALID, UNet
+from reprolib.tiling import origins, tile_geometry, window
+from reprolib.train import time_left
+
+GIBIBYTE = 2**30
+PLANES = 7.5  # feature maps of the first level, in float32, that are held at the worst moment (measured: 5.6 to 7.0)
+REPORT_EVERY = 10.0  # seconds
+Report = Callable[[str], None]
+
+
+def fitting_tile(model: nn.Module, side: int, memory: float = GIBIBYTE) -> int:
+    """Side (px) of the largest input tile that a budget allows, or of the one that covers the image if that is smaller.
+
+    The larger the tile, the smaller the share of the halo, whose work is repeated by the next tile.
+
+    Args:
+        model: a U-Net, or another network with a ``geometry`` (which gets the paper's 572 px or the next that fits).
+        side: the image's longer side in px.
+        memory: bytes for the features of one tile.
+
+    Raises:
+        ValueError: if not even the smallest tile that can step on the lattice fits; says how much that takes.
+    """
+    geometry = getattr(model, "geometry", VALID)
+    covering = geometry.covering(side)
+    if not isinstance(model, UNet):
+        return min(covering, geometry.covering(388))
+    per_pixel = PLANES * model.down[0][0].out_channels * next(model.parameters()).element_size()
+    affordable = math.isqrt(int(memory / per_pixel))
+    smallest = geometry.covering(geometry.stride)
+    if affordable < smallest:
+        needed = per_pixel * smallest**2 / GIBIBYTE
+        raise ValueError(f"a tile takes at least {needed:.2f} GiB here, more than the {memory / GIBIBYTE:.2f} allowed")
+    return min(covering, affordable - (affordable - geometry.smallest) % geometry.stride)
+
+
+def predict_file(
+    model: nn.Module,
+    source: Path,
+    target: Path,
+    tile: int | None = None,
+    memory: float = GIBIBYTE,
+    report: Report | None = None,
+) -> tuple[int, int]:
+    """Segment an image file of any size: the probability of class 1 as an 8-bit file, 255 = certain.
+
+    Args:
+        model: a network with a ``geometry``; put on its device already.
+        source: a grey image (TIFF, PNG ...), one page.
+        target: .tif, written as it comes; or .png, held in memory first. Written aside, then renamed.
+        tile: side of the input tile in px; None chooses it by ``memory`` (see ``fitting_tile``).
+        memory: bytes for the features of one tile.
+        report: called with a line of progress and the time left every few seconds.
+
+    Returns:
+        Height and width of the image in px.
+
+    Raises:
+        ValueError: if the image is not grey or not one page, is constant or not finite, or the target has another
+            ending; or as ``fitting_tile``.
+        OSError: if the source cannot be read.
+    """
+    ending = Path(target).suffix.lower()
+    if ending not in (".tif", ".tiff", ".png"):
+        raise ValueError(f"{target} must end in .png or .tif: probabilities are kept without loss")
+    image = open_image(source)
+    tile = tile or fitting_tile(model, max(image.shape), memory)
+    with replacing(Path(target)) as aside:
+        if ending == ".png":
+            output = np.empty(image.shape, np.uint8)
+        else:
+            output = tifffile.memmap(aside, shape=image.shape, dtype=np.uint8, photometric="minisblack")
+        fill(model, image, output, tile, report)
+        if ending == ".png":
+            Image.fromarray(output).save(aside, "PNG")
+        else:
+            output.flush()
+    return image.shape
+
+
+def fill(model: nn.Module, image: np.ndarray, output: np.ndarray, tile: int, report: Report | None = None) -> None:
+    """Predict an image (H, W), in memory or mapped, tile by tile on the lattice into ``output`` (H, W) uint8.
+
+    Equal to ``tiling.predict`` but for the last digit: the grey values' mean and deviation are taken in double here.
+
+    Raises:
+        ValueError: if the image is constant or not finite, or the tile does not fit the network.
+    """
+    side, step, halo = tile_geometry(tile, True, getattr(model, "geometry", VALID))
+    height, width = image.shape
+    mean, spread = grey_values(image)
+    parameter = next(model.parameters(), torch.empty(0))
+    places = [(top, left) for top in origins(height, side, step) for left in origins(width, side, step)]
+    began = reported = time.perf_counter()
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for count, (top, left) in enumerate(places, start=1):
+                values = (window(image, top - halo, left - halo, tile) - mean) / spread
+                values = torch.from_numpy(values.astype(np.float32)).to(parameter.device, parameter.dtype)
+                probability = model(values[None, None]).softmax(dim=1)[0, 1].cpu().numpy()
+                part = output[top : top + side, left : left + side]
+                part[...] = np.round(255 * probability[: part.shape[0], : part.shape[1]])
+                now = time.perf_counter()
+                if report and (now - reported > REPORT_EVERY or (count == len(places) and now - began > REPORT_EVERY)):
+                    reported, left_over = now, (now - began) / count * (len(places) - count)
+                    report(f"tile {count}/{len(places)}, {time_left(left_over)} left")
+    finally:
+        model.train(was_training)
+
+
+def grey_values(image: np.ndarray, rows: int = 256) -> tuple[float, float]:
+    """Mean and standard deviation of an image's grey values, in double, a few rows at a time.
+
+    Raises:
+        ValueError: if it is constant, or not finite.
+    """
+    count, total = image.size, 0.0
+    for top in range(0, image.shape[0], rows):
+        total += float(image[top : top + rows].sum(dtype=np.float64))
+    mean, squares = total / count, 0.0
+    for top in range(0, image.shape[0], rows):
+        squares += float(((image[top : top + rows].astype(np.float64) - mean) ** 2).sum())
+    spread = math.sqrt(squares / count) if math.isfinite(squares) else math.nan
+    if not math.isfinite(mean) or math.isnan(spread):
+        raise ValueError("the image holds NaN or infinite values: all grey values must be finite")
+    if spread == 0:
+        raise ValueError("the image is constant: there is nothing to segment")
+    return mean, spread
+
+
+def open_image(path: Path) -> np.ndarray:
+    """A grey image file as an (H, W) array: mapped where it is an uncompressed TIFF, else read.
+
+    Raises:
+        ValueError: if it has several pages or colours, or is no image.
+        OSError: if it cannot be read.
+    """
+    image, pages, mode = None, 1, ""
+    if Path(path).suffix.lower() in (".tif", ".tiff"):
+        with contextlib.suppress(ValueError, tifffile.TiffFileError):  # compressed, or scattered over the file
+            image = tifffile.memmap(path, mode="r")
+    if image is None:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # large images are what this is for
+        try:
+            with Image.open(path) as file:
+                image, pages, mode = np.asarray(file), getattr(file, "n_frames", 1), file.mode
+        except Image.UnidentifiedImageError:
+            raise ValueError(f"{path} is no image that can be read: give a grey TIFF or PNG") from None
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+    if image.ndim != 2 or pages != 1 or mode == "P" or image.dtype.kind not in "buif" or image.size == 0:
+        found = f"{image.dtype} {image.shape}" + f", {pages} pages" * (pages > 1) + ", a colour table" * (mode == "P")
+        raise ValueError(f"{path} must be one page of grey values (H, W), not {found}")
+    return image
