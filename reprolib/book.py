@@ -135,6 +135,10 @@ def build_site(source: Path = BUILD / "source", folder: Path = ROOT) -> Path:
     for page in pages:
         if not page.is_file() or page.stat().st_size == 0:
             raise RuntimeError(f"jupyter-book built no page {page.relative_to(html)}:\n{built.stdout.strip()}")
+    references = html / "book" / "references.html"
+    if references.exists():  # the builder calls the bibliography a list, but not its entries list items
+        text = references.read_text(encoding="utf-8")
+        write_text(references, text.replace('<div role="list" class="citation-list">', '<div class="citation-list">'))
     return pages[0]
 
 

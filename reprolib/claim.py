@@ -11,8 +11,10 @@ A verdict follows from a rule, never from judgement:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
 VERDICTS = ("exact", "reproduced", "partly", "not reproduced", "not comparable", "not run yet")
 
@@ -43,14 +45,26 @@ def not_run_yet(claim: str, paper: str, chapter: str) -> Claim:
 
 
 def table(rows: Sequence[Claim]) -> str:
-    """The table as Markdown, with a badge for each verdict, and chapter and command beside the protocol."""
-    lines = ["| claim | paper | ours | verdict | protocol, chapter and command |", "|---|---|---|---|---|"]
+    """The table as HTML; each verdict is a badge that leads to its chapter. On a phone the rows are drawn as cards."""
+    lines = ['<table class="claims">', "<thead><tr>"]
+    heads = ("claim", "paper", "ours", "verdict", "protocol and command")
+    lines += [f'<th scope="col">{head}</th>' for head in heads]
+    lines += ["</tr></thead>", "<tbody>"]
     for row in rows:
-        badge = f'<span class="verdict verdict-{row.verdict.replace(" ", "-")}">{row.verdict}</span>'
-        where = f"{row.protocol}. [Chapter {int(row.chapter[:2])}]({row.chapter}.html), `{row.command}`"
-        how = "-" if row.verdict == "not run yet" else where
-        lines.append(f"| {row.claim} | {row.paper} | {row.ours} | {badge} | {how} |")
-    return "\n".join(lines)
+        badge = (
+            f'<a class="verdict verdict-{row.verdict.replace(" ", "-")}" href="{row.chapter}.html">{row.verdict}</a>'
+        )
+        how = "-" if row.verdict == "not run yet" else f"{escape(row.protocol)}. <code>{row.command}</code>"
+        cells = (escape(row.claim), escape(row.paper), escape(row.ours), badge, how)
+        shown = (f'<td data-label="{head}">{cell}</td>' for head, cell in zip(heads, cells, strict=True))
+        lines.append(f"<tr>{''.join(shown)}</tr>")
+    return "\n".join([*lines, "</tbody></table>"])
+
+
+def summary(rows: Sequence[Claim]) -> str:
+    """How many rows have which verdict, in one line of Markdown: "30 claims: 3 exact, 14 reproduced ..."."""
+    counts = Counter(row.verdict for row in rows)
+    return f"{len(rows)} claims: " + ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name]) + "."
 
 
 def plain_table(rows: Sequence[Claim]) -> str:

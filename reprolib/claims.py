@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from reprolib import facts, results
-from reprolib.claim import Claim, plain_table, table
+from reprolib.claim import Claim, plain_table, summary, table
 from reprolib.model import UNet, output_side
 
-__all__ = ["Claim", "claims", "plain_table", "table"]
+__all__ = ["Claim", "claims", "plain_table", "summary", "table"]
 PARAMETERS = 31_030_658  # of Fig. 1, by hand: weights and biases of its 23 layers
 
 

@@ -6,17 +6,26 @@ Without them they are skipped, with the reason; with REPROLIB_REQUIRE_DATA=1 tha
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
 
-from reprolib import data
+from reprolib import book, data
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Small networks gain nothing from threads, and lose much where other programs run."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Path:
+    """The book's site, built from the committed outputs: the folder with index.html."""
+    folder = tmp_path_factory.mktemp("site")
+    book.assemble(executed=None, source=folder / "source")
+    return book.build_site(folder / "source", folder).parent
 
 
 def pytest_collection_modifyitems(items):

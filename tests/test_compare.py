@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reprolib import catalogue, compare, records, results
+from reprolib.claim import Claim, not_run_yet, summary, table
 from reprolib.compare import Pairs, markdown, pairs, spread
 
 BASE = catalogue.em(5)
@@ -95,3 +96,14 @@ def test_a_table_sets_numbers_to_the_right():
     assert markdown(("name", "a"), [("x", "1")]) == "| name | a |\n| --- | --: |\n| x | 1 |"
     assert spread((1.0, 3.0), 1) == "2.0 ± 1.4" and spread((1.0,), 2) == "1.00"
     assert compare.runs_table([]).count("\n") == 1
+
+
+def test_the_claims_table_is_html_with_badges_that_lead_to_chapters():
+    rows = [Claim("a < b", "1", "2", "how", "reproduced", "07_em"), not_run_yet("c", "3", "10_ancestors")]
+    html = table(rows)
+    assert "a &lt; b" in html and html.count("<tr>") == 3
+    assert '<a class="verdict verdict-reproduced" href="07_em.html">reproduced</a>' in html
+    assert "how. <code>reprolib run book/07_em.ipynb</code>" in html
+    assert summary(rows) == "2 claims: 1 reproduced, 1 not run yet."
+    with pytest.raises(ValueError, match="verdict 'fine' is unknown"):
+        Claim("a", "b", "c", "d", "fine", "07_em")

@@ -59,13 +59,6 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    book.assemble(executed=None, source=folder / "source")
-    return book.build_site(folder / "source", folder).parent
-
-
-@pytest.fixture(scope="module")
 def pages(site) -> dict[str, Page]:
     # _static holds templates, which are no pages
     found = sorted([*site.glob("*.html"), *site.glob("book/*.html")])

@@ -1,0 +1,183 @@
+"""The site in a real browser: nothing fails, nothing is fetched from elsewhere, and everyone can read and use it.
+
+Needs Chromium (Debian: chromium), found on the PATH or named by REPROLIB_BROWSER. Without it these tests are skipped,
+with the reason; with REPROLIB_REQUIRE_BROWSER=1 that is a failure instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import os
+import re
+import shutil
+import threading
+from pathlib import Path
+from urllib.parse import urldefrag, urljoin, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+WIDTHS = (390, 768, 1440)  # px: a phone, a tablet, a desk
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+           "--disable-sync", "--no-first-run"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser():
+    found = os.environ.get("REPROLIB_BROWSER") or next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    if not found:
+        if os.environ.get("REPROLIB_REQUIRE_BROWSER") == "1":
+            pytest.fail("Chromium is not installed, and these tests may not be skipped here")
+        pytest.skip("needs Chromium: install it (Debian: chromium), or name it in REPROLIB_BROWSER")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, args=OPTIONS)
+        yield opened
+        opened.close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    """Where the built site is served, on this machine only."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def names(site) -> list[str]:
+    return [f"book/{path.name}" for path in sorted(Path(site, "book").glob("*.html"))]
+
+
+@contextlib.contextmanager
+def opened(browser: Browser, width: int = 1440, **options):
+    """A page that notes what went wrong on it."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce", **options)
+    page, wrong = context.new_page(), []
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+    page.on("response", lambda r: wrong.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
+    try:
+        yield page, wrong
+    finally:
+        context.close()
+
+
+def show(page: Page, url: str) -> None:
+    page.goto(url, wait_until="load")
+    page.wait_for_function("document.fonts.status === 'loaded'")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_page_loads_without_a_fault_and_fits_the_screen(browser, address, names, width):
+    with opened(browser, width) as (page, wrong):
+        foreign = []
+        page.on("request", lambda request: foreign.append(request.url) if not local(request.url, address) else None)
+        for name in names:
+            show(page, address + name)
+            for theme in ("light", "dark"):
+                page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+                sides = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+                assert sides[0] <= sides[1], f"{name} scrolls sideways at {width} px: it is {sides[0]} px wide"
+            broken = page.evaluate("[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)")
+            assert broken == [] and wrong == [] and foreign == [], name
+
+
+def local(url: str, address: str) -> bool:
+    return url.startswith((address, "data:", "blob:"))
+
+
+def test_every_internal_link_and_anchor_leads_somewhere(browser, address, names):
+    ids, links = {}, []
+    with opened(browser) as (page, _):
+        for name in names:
+            show(page, address + name)
+            ids[address + name] = set(page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)"))
+            links += [(name, urljoin(address + name, href)) for href in page.evaluate(
+                "[...document.querySelectorAll('a[href]')].map(a => a.getAttribute('href'))")]  # fmt: skip
+        lost = []
+        for name, link in set(links):
+            target, anchor = urldefrag(link)
+            if not target.startswith(address):
+                continue
+            if target in ids:
+                found = not anchor or anchor in ids[target]
+            else:
+                found = page.request.get(target).ok
+            if not found:
+                lost.append((name, urlsplit(link).path + (f"#{anchor}" if anchor else "")))
+    assert lost == []
+
+
+def test_every_image_has_words_for_those_who_cannot_see_it(browser, address, names):
+    with opened(browser) as (page, _):
+        for name in names:
+            show(page, address + name)
+            bare = page.evaluate("[...document.images].filter(i => !i.alt.trim()).map(i => i.src)")
+            assert bare == [], name
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(browser, address, names, theme):
+    with opened(browser) as (page, _):
+        for name in names:
+            show(page, address + name)
+            page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+            page.wait_for_timeout(300)  # colours change smoothly
+            faults = [
+                (fault["id"], fault["nodes"][0]["html"][:120])
+                for fault in Axe().run(page).response["violations"]
+                if fault["impact"] in ("serious", "critical")
+            ]
+            assert faults == [], name
+
+
+@pytest.mark.parametrize("word", ["warping", "momentum"])
+def test_the_search_finds_a_word(browser, address, word):
+    with opened(browser) as (page, wrong):
+        show(page, f"{address}search.html?q={word}")
+        page.wait_for_selector("#search-results li a", timeout=15000)
+        assert page.locator("#search-results li a").count() >= 1
+        assert wrong == []
+
+
+def test_the_dark_mode_button_darkens_the_page(browser, address):
+    with opened(browser) as (page, _):
+        show(page, address + "book/index.html")
+
+        def brightness() -> int:
+            return sum(
+                map(int, re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))[:3])
+            )
+
+        light = brightness()
+        for _ in range(3):  # light, dark, as the system has it
+            page.locator("button.theme-switch-button:visible").first.click()
+            if page.evaluate("document.documentElement.dataset.theme") == "dark":
+                break
+        page.wait_for_timeout(500)
+        assert brightness() < light / 2
+
+
+def test_the_claims_are_a_table_at_a_desk_and_cards_on_a_phone_and_badges_lead_to_chapters(browser, address):
+    for width, display in ((1440, "table-cell"), (390, "block")):
+        with opened(browser, width) as (page, _):
+            show(page, address + "book/index.html")
+            cell = page.locator("table.claims td").first
+            assert cell.evaluate("element => getComputedStyle(element).display") == display
+            badge = page.locator("table.claims a.verdict").first
+            target = badge.get_attribute("href")
+            badge.click()
+            page.wait_for_load_state()
+            assert urlsplit(page.url).path.endswith(f"/book/{target}")
