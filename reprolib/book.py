@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reprolib import data, status
-from reprolib.chapters import BOOK, chapters, code_hash, needs, read, run, strip
+from reprolib.chapters import BOOK, chapters, code_hash, needs, parameters, read, run, strip
 from reprolib.files import write_text
 from reprolib.status import Execution, Shown
 
@@ -106,7 +106,21 @@ def assemble(
         if shown[-1].source == "fresh":
             strip(executed / path.name, source / "book" / path.name)
     write_text(source / "book" / "status.md", status.page(shown))
+    rerun = source / "book" / "rerun.md"
+    if rerun.exists():
+        text = rerun.read_text(encoding="utf-8")
+        write_text(rerun, text.replace("<!-- parameters -->", parameters_table(chapters(folder=book))))
     return shown
+
+
+def parameters_table(paths: Sequence[Path]) -> str:
+    """Every parameter of the chapters as MyST Markdown: name, type, default, meaning, read from the notebooks."""
+    lines = ["| chapter | parameter | type | default | meaning |", "|---|---|---|---|---|"]
+    for path in paths:
+        for count, one in enumerate(parameters(path).values()):
+            page = "" if count else f"{{doc}}`{path.stem}`"
+            lines.append(f"| {page} | `{one.name}` | {one.type} | `{one.default!r}` | {one.help} |")
+    return "\n".join(lines)
 
 
 def build_site(source: Path = BUILD / "source", folder: Path = ROOT) -> Path:

@@ -94,7 +94,30 @@ def page(shown: list[Shown]) -> str:
         lines += ["", "| Data set | Part | SHA-256 of its pixels |", "|---|---|---|"]
         for name, parts in machine["data"].items():
             lines += [f"| {name} | {part} | `{digest}` |" for part, digest in parts.items()]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *_runs()]) + "\n"
+
+
+def _runs() -> list[str]:
+    """The recorded runs, grouped by when, on what and with which PyTorch they were made."""
+    from reprolib import records  # late, as above
+
+    groups: dict[tuple, list[dict]] = {}
+    for path in sorted(records.PUBLISHED.glob("*.json")):
+        run = records.read(path)
+        where = run["environment"]
+        made = (
+            run["date"],
+            f"{where['processor']} ({where['instructions']})",
+            where["threads"],
+            where["number_format"],
+        )
+        groups.setdefault((*made, where["libraries"]["torch"]), []).append(run)
+    lines = ["## Recorded runs", "", "| Date | Processor | Threads | Numbers | PyTorch | Runs | Training |"]
+    lines.append("|---|---|--:|---|---|--:|--:|")
+    for made, runs in sorted(groups.items()):
+        hours = sum(run["training_seconds"] for run in runs) / 3600
+        lines.append(f"| {' | '.join(map(str, made))} | {len(runs)} | {hours:.1f} h |")
+    return lines
 
 
 def _machine_table(machine: dict) -> list[str]:

@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 WIDTHS = (390, 768, 1440)  # px: a phone, a tablet, a desk
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-           "--disable-sync", "--no-first-run"]  # fmt: skip
+           "--disable-sync", "--no-first-run", "--disable-dev-shm-usage"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
