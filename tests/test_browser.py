@@ -181,3 +181,66 @@ def test_the_claims_are_a_table_at_a_desk_and_cards_on_a_phone_and_badges_lead_t
             badge.click()
             page.wait_for_load_state()
             assert urlsplit(page.url).path.endswith(f"/book/{target}")
+
+
+# --- figures that answer ----------
+
+
+def viewers(names: list[str], site: Path, kind: str) -> list[str]:
+    found = [name for name in names if f'<figure class="{kind}"' in (site / name).read_text(encoding="utf-8")]
+    assert found, f"no page has a {kind}"
+    return found
+
+
+def test_a_viewer_answers_keys_mouse_and_touch(browser, address, names, site):
+    for name in viewers(names, site, "viewer"):
+        for options in ({}, {"has_touch": True, "width": 390}):
+            with opened(browser, **options) as (page, wrong):
+                show(page, address + name)
+                for figure in page.locator("figure.viewer").all():
+                    figure.scroll_into_view_if_needed()
+
+                    def state(figure=figure):
+                        shown = [image.get_attribute("src") for image in figure.locator("img").all()]
+                        return shown, figure.locator(".viewer-values").inner_text()
+
+                    slider, before = figure.locator("input[type=range]").first, state()
+                    slider.focus()
+                    page.keyboard.press("End")
+                    assert state() != before and figure.locator("output").first.inner_text() != ""
+                    page.keyboard.press("Home")
+                    before, box = state(), slider.bounding_box()
+                    middle = (box["x"] + 0.9 * box["width"], box["y"] + box["height"] / 2)
+                    page.touchscreen.tap(*middle) if "has_touch" in options else page.mouse.click(*middle)
+                    assert state() != before
+                    for button in figure.locator("button").all()[::-1]:
+                        button.tap() if "has_touch" in options else button.click()
+                        assert button.get_attribute("aria-pressed") == "true"
+                assert wrong == []
+
+
+def test_a_divider_follows_pointer_and_keys(browser, address, names, site):
+    for name in viewers(names, site, "divider"):
+        with opened(browser) as (page, wrong):
+            show(page, address + name)
+            for figure in page.locator("figure.divider").all():
+                figure.scroll_into_view_if_needed()
+                frame, slider = figure.locator(".divider-frame"), figure.locator("input[type=range]")
+                box = frame.bounding_box()
+                page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+                page.mouse.down()
+                page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 20)
+                page.mouse.up()
+                assert abs(int(slider.input_value()) - 20) <= 2
+                slider.focus()
+                page.keyboard.press("End")
+                assert frame.evaluate("element => element.style.getPropertyValue('--at')") == "100%"
+            assert wrong == []
+
+
+def test_without_a_script_a_still_picture_remains(browser, address, names, site):
+    with opened(browser, java_script_enabled=False) as (page, _):
+        page.goto(address + viewers(names, site, "viewer")[0])
+        figure = page.locator("figure.viewer").first
+        assert figure.locator("img").first.bounding_box()["height"] > 50
+        assert not figure.locator("input").first.is_visible()

@@ -33,9 +33,12 @@ def outputs(path: Path):
     text, pictures = "", []
     for cell in chapters.read(path).cells:
         for out in cell.get("outputs", []):
+            shown = out.get("data", {})
             text += out.get("text", "")
-            if "image/png" in out.get("data", {}):
-                pictures.append(base64.b64decode(out["data"]["image/png"]))
+            found = re.findall(r"data:image/(?:png|jpeg);base64,([\w+/=]+)", shown.get("text/html", ""))
+            pictures += [base64.b64decode(body) for body in found]
+            if "image/png" in shown:
+                pictures.append(base64.b64decode(shown["image/png"]))
     return text, pictures
 
 

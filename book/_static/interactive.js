@@ -1,0 +1,83 @@
+// Figures that answer: a slider or two choose a picture, buttons choose a layer, a divider compares two pictures.
+// All pictures and numbers come with the page. Without this script a still picture remains.
+"use strict";
+
+(() => {
+  const parse = (figure) => JSON.parse(figure.querySelector("script.viewer-data").textContent);
+
+  // Place of a frame: layers hold one picture, or one for each combination of the axes, the last axis fastest.
+  const place = (sizes, at) => at.reduce((sum, index, axis) => sum * sizes[axis] + index, 0);
+
+  function viewer(figure) {
+    const data = parse(figure);
+    const [image, over] = figure.querySelectorAll(".viewer-stack img");
+    const nothing = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
+    const values = figure.querySelector(".viewer-values");
+    const sliders = [...figure.querySelectorAll("input[type=range]")];
+    const buttons = [...figure.querySelectorAll("button")];
+    const sizes = data.axes.map((axis) => axis.labels.length);
+    let layer = 0;
+
+    function draw() {
+      const at = sliders.map((slider) => Number(slider.value));
+      const frames = data.layers[layer].frames;
+      const index = place(sizes, at);
+      const [picture, marks] = frames[frames.length === 1 ? 0 : index];
+      image.src = data.pictures[picture];
+      over.src = marks === undefined ? nothing : data.pictures[marks];
+      over.alt = marks === undefined ? "no marks" : "marks";
+      const chosen = data.axes.map((axis, k) => `${axis.name} ${axis.labels[at[k]]}`).join(", ");
+      image.alt = `${data.layers[layer].name}${chosen ? ", " + chosen : ""}. ${data.alt}`;
+      sliders.forEach((slider, k) => {
+        slider.setAttribute("aria-valuetext", data.axes[k].labels[at[k]]);
+        slider.parentElement.querySelector("output").textContent = data.axes[k].labels[at[k]];
+      });
+      buttons.forEach((button, k) => button.setAttribute("aria-pressed", String(k === layer)));
+      values.textContent = Object.entries(data.values)
+        .map(([name, row]) => `${name} ${row[row.length === 1 ? 0 : index]}`)
+        .join("   ·   ");
+    }
+
+    sliders.forEach((slider) => slider.addEventListener("input", draw));
+    buttons.forEach((button, k) => button.addEventListener("click", () => { layer = k; draw(); }));
+    figure.classList.add("live");
+    draw();
+  }
+
+  function divider(figure) {
+    const slider = figure.querySelector("input[type=range]");
+    const upper = figure.querySelector(".divider-upper");
+    const frame = figure.querySelector(".divider-frame");
+    const draw = () => frame.style.setProperty("--at", `${slider.value}%`);
+    const follow = (event) => {
+      const box = frame.getBoundingClientRect();
+      slider.value = String(Math.round((100 * (event.clientX - box.left)) / box.width));
+      draw();
+    };
+    frame.addEventListener("pointerdown", (event) => { frame.setPointerCapture(event.pointerId); follow(event); });
+    frame.addEventListener("pointermove", (event) => { if (event.buttons) follow(event); });
+    slider.addEventListener("input", draw);
+    if (upper) figure.classList.add("live");
+    draw();
+  }
+
+  // What scrolls sideways within itself must be reachable by keys.
+  function reachable() {
+    document.querySelectorAll(".bd-article table, .bd-article div.math, .bd-article pre").forEach((element) => {
+      if (element.scrollWidth > element.clientWidth + 1) {
+        element.tabIndex = 0;
+      }
+    });
+  }
+
+  function start() {
+    document.querySelectorAll("figure.viewer").forEach(viewer);
+    document.querySelectorAll("figure.divider").forEach(divider);
+    reachable();
+  }
+
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+  window.addEventListener("load", reachable);
+  window.addEventListener("resize", reachable);
+})();
