@@ -154,6 +154,41 @@ def divider(left: Sequence[str], right: Sequence[str], caption: str, alts: tuple
     return _figure("divider", pictures, [slider], caption, "")
 
 
+def explorer(image: np.ndarray, output: int, halo: int, caption: str, alt: str, reduce: int = 4) -> str:
+    """An output tile to be dragged over an image and its mirror image, with its input window beside it (Fig. 2).
+
+    Args:
+        image: (H, H) grey values.
+        output: side of the output tile in px, smaller than the image.
+        halo: px by which the input window is larger on each side.
+        caption, alt: as for ``viewer``.
+        reduce: the picture shows block means of ``reduce`` x ``reduce`` px.
+
+    Raises:
+        ValueError: if the image is not square, or the tile larger than it.
+    """
+    side = image.shape[0]
+    if image.ndim != 2 or image.shape[1] != side or not 0 < output <= side:
+        raise ValueError(f"the image must be square and the tile fit into it, not {image.shape} px and {output} px")
+    padding = halo + -(side + 2 * halo) % reduce // 2
+    shown = picture(np.pad(image, padding, mode="reflect"), reduce=reduce)
+    place = f"{100 * padding / (side + 2 * padding):.3f}%"
+    frame = f'<div class="explorer-image" style="inset: {place}"></div>'
+    panels = (
+        f'<div class="explorer-panels"><div class="explorer-frame"><img src="{shown}" alt="{escape(alt)}" '
+        f'draggable="false">{frame}<div class="explorer-input"></div><div class="explorer-output"></div></div>'
+        f'<div class="explorer-window" role="img" aria-label="the input window, enlarged"></div></div>'
+    )
+    controls = [
+        f'<label>{name} <input type="range" min="0" max="{side - output}" step="4" value="0">'
+        "<output>0 px</output></label>"
+        for name in ("top of the tile", "left of the tile")
+    ]
+    data = json.dumps({"side": side, "padding": padding, "output": output, "halo": halo})
+    rest = f'<p class="viewer-values" aria-live="polite"></p><script type="application/json" class="viewer-data">{data}'
+    return _figure("explorer", panels, controls, caption, f"{rest}</script>")
+
+
 def _figure(kind: str, pictures: str, controls: Sequence[str], caption: str, rest: str) -> str:
     return (
         f'<figure class="{kind}">{pictures}<div class="viewer-controls">{"".join(controls)}</div>{rest}'

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reprolib.interactive import divider, marks, picture, viewer
+from reprolib.interactive import divider, explorer, marks, picture, viewer
 
 
 def unpacked(address: str, kind: str) -> Image.Image:
@@ -80,3 +80,12 @@ def test_a_divider_names_both_of_its_pictures():
         and "right words" in html
         and "range" in html
     )
+
+
+def test_an_explorer_tells_the_script_its_sides_and_refuses_what_does_not_fit():
+    html = explorer(np.random.default_rng(0).random((64, 64)), 20, 12, "caption", "words")
+    assert data_of(html) == {"side": 64, "padding": 12, "output": 20, "halo": 12}
+    shown = re.search(r'src="(data:[^"]+)"', html)[1]
+    assert unpacked(shown, "jpeg").size == (22, 22) and html.count('max="44"') == 2
+    with pytest.raises(ValueError, match="must be square"):
+        explorer(np.zeros((8, 9)), 4, 2, "", "")

@@ -61,6 +61,56 @@
     draw();
   }
 
+  // One output tile on a mirrored image: drag it, or move it by the sliders; its input window is shown beside it.
+  function explorer(figure) {
+    const { side, padding, output, halo } = parse(figure); // px
+    const whole = side + 2 * padding;
+    const frame = figure.querySelector(".explorer-frame");
+    const part = figure.querySelector(".explorer-window");
+    const values = figure.querySelector(".viewer-values");
+    const [row, column] = figure.querySelectorAll("input[type=range]");
+    const percent = (px) => `${(100 * px) / whole}%`;
+
+    function set(name, top, left, extent) {
+      const box = figure.querySelector(name);
+      box.style.top = percent(padding + top);
+      box.style.left = percent(padding + left);
+      box.style.width = box.style.height = percent(extent);
+    }
+
+    function draw() {
+      const [top, left] = [Number(row.value), Number(column.value)];
+      const input = output + 2 * halo;
+      set(".explorer-output", top, left, output);
+      set(".explorer-input", top - halo, left - halo, input);
+      part.style.backgroundSize = `${(100 * whole) / input}%`;
+      const at = (start) => `${(100 * (padding + start - halo)) / (whole - input)}%`;
+      part.style.backgroundPosition = `${at(left)} ${at(top)}`;
+      const inside = (start) => Math.min(side, start + output + halo) - Math.max(0, start - halo);
+      const mirrored = 1 - (inside(top) * inside(left)) / input ** 2;
+      [row, column].forEach((slider) => {
+        slider.parentElement.querySelector("output").textContent = `${slider.value} px`;
+        slider.setAttribute("aria-valuetext", `${slider.value} px`);
+      });
+      values.textContent = `input window ${input} x ${input} px, of which ${Math.round(100 * mirrored)} % is mirror image`;
+    }
+
+    function follow(event) {
+      const box = frame.getBoundingClientRect();
+      const px = (place, start, extent) => (whole * (place - start)) / extent - padding - output / 2;
+      row.value = String(px(event.clientY, box.top, box.height));
+      column.value = String(px(event.clientX, box.left, box.width));
+      draw();
+    }
+
+    frame.addEventListener("pointerdown", (event) => { frame.setPointerCapture(event.pointerId); follow(event); });
+    frame.addEventListener("pointermove", (event) => { if (event.buttons) follow(event); });
+    [row, column].forEach((slider) => slider.addEventListener("input", draw));
+    part.style.backgroundImage = `url(${frame.querySelector("img").src})`;
+    figure.classList.add("live");
+    draw();
+  }
+
   // What scrolls sideways within itself must be reachable by keys.
   function reachable() {
     document.querySelectorAll(".bd-article table, .bd-article div.math, .bd-article pre").forEach((element) => {
@@ -73,6 +123,7 @@
   function start() {
     document.querySelectorAll("figure.viewer").forEach(viewer);
     document.querySelectorAll("figure.divider").forEach(divider);
+    document.querySelectorAll("figure.explorer").forEach(explorer);
     reachable();
   }
 
