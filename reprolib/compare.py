@@ -58,6 +58,12 @@ def obtained(experiments: Iterable[Experiment]) -> list[dict]:
     return found
 
 
+def available(experiments: Iterable[Experiment]) -> list[dict]:
+    """The published records of those experiments that have one, in their order."""
+    found = (records.find(experiment, (records.PUBLISHED,)) for experiment in experiments)
+    return [record for record in found if record]
+
+
 def figure(record: dict, metric: str, oracle: bool) -> float:
     """One figure of a record's held-out images.
 

@@ -23,7 +23,7 @@ def rows() -> list[Claim]:
 
 def em() -> list[Claim]:
     """Table 1, as far as folds are recorded."""
-    runs = [run for fold in catalogue.EM_FOLDS if (run := records.find(catalogue.em(fold)))]
+    runs = compare.available(catalogue.em(fold) for fold in catalogue.EM_FOLDS)
     if not runs:
         return [Claim("Table 1: ISBI 2012, EM", "see chapter", "-", "-", "not run yet", "07_em")]
     scores = [run["scores"] for run in runs]
@@ -57,7 +57,7 @@ def cells() -> list[Claim]:
         ("PhC-C2DH-U373", "phc-u373", "0.9203", "08_u373"),
         ("DIC-C2DH-HeLa", "dic-hela", "0.7756", "09_hela"),
     ):
-        runs = [record for fold in catalogue.VIDEOS if (record := records.find(catalogue.cells(data, fold)))]
+        runs = compare.available(catalogue.cells(data, fold) for fold in catalogue.VIDEOS)
         if len(runs) < len(catalogue.VIDEOS):
             rows.append(not_run_yet(f"Table 2, {name}: IOU (SEG)", paper, chapter))
             continue
