@@ -72,7 +72,7 @@ def main(words: list[str]) -> int:
     widths = [int(word) for word in words] or [16, 32, 64]
     rate = product_rate()
     print(
-        f"{records.processor_name(CPU)}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}, tile {TILE} px;"
+        f"{records.processor_name(CPU)}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}, {TILE} px;"
         f" {train.number_format(CPU)}: {rate / 1e9:.0f} thousand million multiplications a second"
     )
     print(f"{'width':>6s}{'plain (s)':>11s}{'ours (s)':>10s}{'ratio':>7s}{'ceiling (s)':>13s}{'of the ceiling':>16s}")
