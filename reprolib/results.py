@@ -1,7 +1,7 @@
 """The claims about results (Sec. 1, 3, 4): each a row built from recorded runs, with its rule stated in the row.
 
-The rules were written down before the runs they judge were scored, with one exception that ``ablation`` explains: it was
-by the warping error alone at first.
+The rules were written down before the runs they judge were scored, with one exception: that of ``ablation``, which says
+why it was changed.
 """
 
 from __future__ import annotations
@@ -167,11 +167,12 @@ def ablation(claim: str, paper: str, base: Sequence[Experiment], without: Sequen
     except LookupError:
         return not_run_yet(claim, paper, "11_ablations")
     better = sum(statistics.fmean(pairs.gains) > 0 for pairs in found)
-    ours = "; ".join(
-        f"{evaluate.NAMES[pairs.metric]} {statistics.fmean(pairs.first):.{evaluate.DIGITS[pairs.metric]}f} with, "
-        f"{statistics.fmean(pairs.second):.{evaluate.DIGITS[pairs.metric]}f} without ({pairs.wins} of {len(pairs.gains)})"
-        for pairs in found
-    )
+    texts = []
+    for pairs in found:
+        digits, sides = evaluate.DIGITS[pairs.metric], (pairs.first, pairs.second)
+        having, lacking = (f"{statistics.fmean(side):.{digits}f}" for side in sides)
+        texts.append(f"{evaluate.NAMES[pairs.metric]} {having}, without {lacking} ({pairs.wins} of {len(pairs.gains)})")
+    ours = "; ".join(texts)
     protocol = (
         f"at width 16, {len(base)} EM folds, {base[0].steps} steps{early}, oracle threshold of each fold (in brackets: "
         "folds in which it is better with); reproduced if the mean is better in all three scores, partly if in some"

@@ -107,3 +107,15 @@ def test_the_claims_table_is_html_with_badges_that_lead_to_chapters():
     assert summary(rows) == "2 claims: 1 reproduced, 1 not run yet."
     with pytest.raises(ValueError, match="verdict 'fine' is unknown"):
         Claim("a", "b", "c", "d", "fine", "07_em")
+
+
+def test_an_ablation_is_judged_by_all_three_scores_of_table_1(recorded):
+    first, second = [BASE], [BASE.replace(skips=False)]
+    for without, verdict in (((2, 2, 2), "reproduced"), ((0.5, 2, 2), "partly"), ((0.5, 0.5, 1), "not reproduced")):
+        for experiment, values in ((BASE, (1, 1, 1)), (second[0], without)):
+            held_out = {metric: {"score": value} for metric, value in zip(results.TABLE_1, values, strict=True)}
+            recorded[experiment] = {"scores": {"held_out": held_out}}
+        row = results.ablation("a", "b", first, second, "")
+        assert row.verdict == verdict
+    assert row.ours.startswith("warping error 1.00000, without 0.50000 (0 of 1); Rand error 1.000, without 0.500")
+    assert results.ablation("a", "b", first, [BASE.replace(dropout=0.1)], "").verdict == "not run yet"
