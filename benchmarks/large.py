@@ -55,9 +55,8 @@ def repeated(tile: int) -> float:
 def main(words: list[str]) -> int:
     sides = [int(word) for word in words] or [2_000, 20_000]
     print(f"{records.processor_name(torch.device('cpu'))}, {torch.get_num_threads()} threads, width {WIDTH}")
-    print(
-        f"{'side (px)':>10s}{'seconds':>10s}{'us per px':>11s}{'peak (GiB)':>12s}{'tile (px)':>11s}{'repeated work':>15s}"
-    )
+    heads = ("side (px)", "seconds", "us per px", "peak (GiB)", "tile (px)", "repeated work")
+    print("".join(f"{head:>15s}" for head in heads))
     for side in sides:
         with tempfile.TemporaryDirectory() as folder:
             source, target = Path(folder, "in.tif"), Path(folder, "out.tif")
@@ -69,7 +68,7 @@ def main(words: list[str]) -> int:
         took, peak = map(float, done.stdout.split())
         tile = large.fitting_tile(UNet(width=WIDTH), side)
         print(
-            f"{side:10d}{took:10.1f}{1e6 * took / side**2:11.2f}{peak / 2**30:12.2f}{tile:11d}{repeated(tile):15.1%}",
+            f"{side:15d}{took:15.1f}{1e6 * took / side**2:15.2f}{peak / 2**30:15.2f}{tile:15d}{repeated(tile):15.1%}",
             flush=True,
         )
     print(f"by tiles of 572 px {repeated(572):.1%} of the work is repeated")
