@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -45,8 +45,8 @@ def best_trial(data: str, fold: int) -> str:
     return max(zip(named, found, strict=True), key=lambda pair: compare.figure(pair[1], "seg", False))[0]
 
 
-def scores(data: str, runs: Sequence[dict], blocks: Sequence[dict] = ()) -> str:
-    """Our half of Table 2 as Markdown: a row for each network, their mean, and the networks trained on both videos."""
+def scores(data: str, runs: Sequence[dict], more: Mapping[str, Sequence[dict]] | None = None) -> str:
+    """Our half of Table 2 as Markdown: a row for each network, one for their mean, and more groups of runs by name."""
 
     def row(name: str, frames: int, cells: int, parts: Sequence[dict]) -> list[str]:
         pooled = evaluate.pool(parts)
@@ -63,8 +63,8 @@ def scores(data: str, runs: Sequence[dict], blocks: Sequence[dict] = ()) -> str:
     for run in runs:
         fold = run["experiment"]["fold"]
         rows.append(row(f"trained on 0{3 - fold}, scored on 0{fold}", *size(run["scores"]), [run["scores"]]))
-    for name, group in (("**mean of the two videos**", runs), ("*both videos train, blocks held out*", blocks)):
-        if len(group) > 1:
+    for name, group in ({"**mean of the two videos**": runs} | dict(more or {})).items():
+        if group:
             parts = [run["scores"] for run in group]
             frames, cells = (sum(numbers) for numbers in zip(*map(size, parts), strict=True))
             rows.append(row(name, frames, cells, parts))
