@@ -97,7 +97,7 @@ def cells(data: str, fold: int) -> Experiment:
 
 
 def cells_longer(data: str, fold: int) -> Experiment:
-    """The recipe of the longer trial, also where the rule chose another: shown beside the headline run, never for it."""
+    """The recipe of the longer trial, where the rule chose another: shown beside the headline run, never for it."""
     return cell_trials(data, fold)[LONGER].replace(split="fold")
 
 

@@ -45,7 +45,7 @@ def best_trial(data: str, fold: int) -> str:
     return max(zip(named, found, strict=True), key=lambda pair: compare.figure(pair[1], "seg", False))[0]
 
 
-def scores(data: str, runs: Sequence[dict], more: Mapping[str, Sequence[dict]] | None = None) -> str:
+def scores(runs: Sequence[dict], more: Mapping[str, Sequence[dict]] | None = None) -> str:
     """Our half of Table 2 as Markdown: a row for each network, one for their mean, and more groups of runs by name."""
 
     def row(name: str, frames: int, cells: int, parts: Sequence[dict]) -> list[str]:
@@ -68,15 +68,7 @@ def scores(data: str, runs: Sequence[dict], more: Mapping[str, Sequence[dict]] |
             parts = [run["scores"] for run in group]
             frames, cells = (sum(numbers) for numbers in zip(*map(size, parts), strict=True))
             rows.append(row(name, frames, cells, parts))
-    head = (
-        "",
-        "frames scored",
-        "gold cells",
-        "SEG",
-        "SEG, all cells pooled",
-        "SEG, oracle threshold",
-        "foreground IoU",
-    )
+    head = ("", "frames", "gold cells", "SEG", "SEG, all cells pooled", "SEG, oracle threshold", "foreground IoU")
     return markdown(head, rows)
 
 

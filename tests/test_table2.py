@@ -47,7 +47,7 @@ def cell_scores(fold: int, seg: tuple[float, float], pooled: float, cells: int, 
 
 def test_the_table_gives_each_video_and_their_mean_at_the_training_threshold():
     runs = [cell_scores(2, (0.4, 0.5), 0.45, 10, 0.8), cell_scores(1, (0.6, 0.3), 0.75, 30, 0.6)]
-    lines = table2.scores("dic-hela", runs).splitlines()
+    lines = table2.scores(runs).splitlines()
     cells = [[word.strip() for word in line.strip("|").split("|")] for line in lines[2:]]
     assert cells[0] == ["trained on 01, scored on 02", "3", "10", "0.400", "0.450", "0.500", "0.800"]
     assert cells[1] == ["trained on 02, scored on 01", "3", "30", "0.600", "0.750", "0.600", "0.600"]
