@@ -224,6 +224,17 @@ def plan() -> dict[str, list[Experiment]]:
     }
 
 
+def headline(data: str) -> list[dict]:
+    """The published headline records of a data set, one for each fold or video.
+
+    Raises:
+        LookupError: if one is not recorded.
+    """
+    from reprolib import compare  # it needs PyTorch
+
+    return compare.obtained(run for name in HEADLINE for run in plan()[name] if run.data == data)
+
+
 def kept(experiment: Experiment) -> bool:
     """Whether the project keeps a run's weights: the nine headline networks, and two small ones for chapter 10."""
     headline = [run for purpose in HEADLINE for run in plan()[purpose]]

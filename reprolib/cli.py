@@ -79,7 +79,8 @@ def parser() -> argparse.ArgumentParser:
     sub.set_defaults(command=predict_command)
 
     sub = commands.add_parser("export", help="segment a challenge's images with recorded networks, in its own format")
-    sub.add_argument("records", type=Path, nargs="+", help="run records (.json) of one data set, with their weights")
+    what = "isbi2012, phc-u373 or dic-hela for its published networks, or run records (.json) of one set, with weights"
+    sub.add_argument("runs", nargs="+", help=what)
     sub.add_argument("--to", type=Path, required=True, help="TIFF file (EM test slices), or folder (cell videos)")
     sub.add_argument("--rotations", action="store_true", help="mean over 7 rotated versions of each image")
     sub.add_argument("--threshold", type=float, help="of cells (default: fixed on the training frames)")
@@ -227,9 +228,11 @@ def predict_command(options) -> int:
 
 
 def export_command(options) -> int:
-    from reprolib import export, records
+    from reprolib import catalogue, data, export, records
 
-    runs = [records.read(path) for path in options.records]
+    runs = []
+    for word in options.runs:
+        runs += catalogue.headline(word) if word in data.REAL else [records.read(Path(word))]
     done = export.export(
         runs, options.to, options.rotations, options.threshold, lambda line: print(line, file=sys.stderr, flush=True)
     )

@@ -98,6 +98,19 @@ def test_runs_of_several_sets_or_of_none_are_refused(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("reprolib: export takes runs of one of")
 
 
+def test_the_name_of_a_set_stands_for_its_published_networks(monkeypatch, tmp_path, capsys):
+    given = []
+    monkeypatch.setattr(export, "export", lambda runs, *_: given.extend(runs) or tmp_path)
+    assert cli.main(["export", "isbi2012", "--to", str(tmp_path / "test.tif")]) == 0
+    assert [run["experiment"]["fold"] for run in given] == [1, 2, 3, 4, 5]
+    assert all(records.weights_path(run).exists() for run in given)
+    given.clear()
+    assert cli.main(["export", "phc-u373", "--to", str(tmp_path)]) == 0
+    assert sorted(run["experiment"]["fold"] for run in given) == [1, 2]
+    assert cli.main(["export", "isbi2013", "--to", str(tmp_path)]) == 2
+    assert "isbi2013" in capsys.readouterr().err
+
+
 @pytest.mark.realdata("isbi2012", "dic-hela")
 def test_the_images_to_segment_are_the_published_ones():
     assert data.frames("isbi2012", "test-volume.tif").shape == (30, 512, 512)
