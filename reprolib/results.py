@@ -232,7 +232,7 @@ def ablations() -> list[Claim]:
 
 def few_images() -> list[Claim]:
     """Sec. 1: the network works with very few training images."""
-    claim, enough, every = "Very few training images suffice", 8, 24
+    claim, enough, every = "Very few training images suffice (early in training)", 8, 24
     runs = catalogue.few_images()
     try:
         few, all_ = (
