@@ -212,8 +212,8 @@ def ablations() -> list[Claim]:
     rows += [
         ordering(claim, argued, hela["baseline"], hela[without], "seg", on_hela, "11_ablations")
         for claim, without in (
-            ("The weight map separates touching cells (against no weights)", "no weight map"),
-            ("... and so does its border term (against class balance alone)", "class balance only"),
+            ("The weight map separates touching cells (early in training, against no weights)", "no weight map"),
+            ("... and so does its border term (early, against class balance alone)", "class balance only"),
         )
     ]
     try:
