@@ -117,17 +117,8 @@ def ancestors() -> list[Claim]:
         )
     ]
     rows.append(trade_off(large, small))
-    rows.append(
-        ordering(
-            "Many channels on the way up help: ahead of an FCN of the same size",
-            "argued, no figure",
-            ours,
-            fcn,
-            "warping_error",
-            folds,
-            "10_ancestors",
-        )
-    )
+    name = "Many channels on the way up help: ahead of an FCN of the same size"
+    rows.append(ablation(name, "argued, no figure", ours, fcn, "", "10_ancestors"))
     return rows
 
 
@@ -156,8 +147,15 @@ def trade_off(large: Sequence[Experiment], small: Sequence[Experiment]) -> Claim
 TABLE_1 = ("warping_error", "rand_error", "pixel_error")
 
 
-def ablation(claim: str, paper: str, base: Sequence[Experiment], without: Sequence[Experiment], early: str) -> Claim:
-    """A row about a part that was taken away on EM, judged by the three scores of Table 1 together.
+def ablation(
+    claim: str,
+    paper: str,
+    base: Sequence[Experiment],
+    without: Sequence[Experiment],
+    early: str,
+    chapter: str = "11_ablations",
+) -> Claim:
+    """A row about a part that was taken away or replaced on EM, judged by the three scores of Table 1 together.
 
     One score alone can be fooled: a network without skip connections loses whole cells, and the warping error, which
     counts splits and mergers only, likes that.
@@ -165,7 +163,7 @@ def ablation(claim: str, paper: str, base: Sequence[Experiment], without: Sequen
     try:
         found = [compare.pairs(base, without, metric, oracle=True) for metric in TABLE_1]
     except LookupError:
-        return not_run_yet(claim, paper, "11_ablations")
+        return not_run_yet(claim, paper, chapter)
     better = sum(statistics.fmean(pairs.gains) > 0 for pairs in found)
     texts = []
     for pairs in found:
@@ -178,7 +176,7 @@ def ablation(claim: str, paper: str, base: Sequence[Experiment], without: Sequen
         "folds in which it is better with); reproduced if the mean is better in all three scores, partly if in some"
     )
     verdict = "reproduced" if better == len(found) else "partly" if better else "not reproduced"
-    return Claim(claim, paper, ours, protocol, verdict, "11_ablations")
+    return Claim(claim, paper, ours, protocol, verdict, chapter)
 
 
 def ablations() -> list[Claim]:
