@@ -87,7 +87,7 @@ def train(
         "data": dataset.hashes,
         "environment": records.environment(chosen, number_format(chosen)),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "training_seconds": round(state.seconds, 1),
+        "training_seconds": round(state.seconds, 2),
         "scoring_seconds": round(time.perf_counter() - started, 1),
         "peak_memory_bytes": max(state.peak_memory, peak_memory(chosen)),
         "weights": {"sha256": sha256, "bytes": weights.stat().st_size, "kept": keep_weights},

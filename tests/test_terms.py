@@ -99,7 +99,7 @@ def test_no_tracked_file_holds_a_row_of_real_pixels():
 
 def unpacked(picture: bytes) -> bytes:
     with Image.open(io.BytesIO(picture)) as file:
-        return np.asarray(file.convert("L")).tobytes()
+        return np.asarray(file.convert("RGBA").convert("L")).tobytes()
 
 
 @pytest.mark.realdata("isbi2012")

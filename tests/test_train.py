@@ -370,7 +370,7 @@ def test_a_training_is_recorded_once_and_then_read(cache, monkeypatch):
     assert record["experiment"] == SMALL.to_dict() and record["key"] == SMALL.key
     assert len(record["loss"]) == 6 and record["loss"] == pytest.approx(run(SMALL, 6).losses, rel=1e-6)
     assert record["data"] == {"images": "0" * 64}
-    assert record["training_seconds"] > 0 and record["peak_memory_bytes"] > 10**7
+    assert record["training_seconds"] >= 0 and record["peak_memory_bytes"] > 10**7
     assert lines[-1] == f"recorded: {record['path']}"
     assert not list((cache / "checkpoints").iterdir())
     assert sorted(p.suffix for p in (cache / "runs").iterdir()) == [".json", ".safetensors"]
