@@ -238,8 +238,8 @@ def headline(data: str) -> list[dict]:
 
 def kept(experiment: Experiment) -> bool:
     """Whether the project keeps a run's weights: the nine headline networks, and two small ones for chapter 10."""
-    headline = [run for purpose in HEADLINE for run in plan()[purpose]]
-    return experiment in headline or experiment in [run for run in ancestors(5).values() if run.variant != "fcn8"]
+    first = [run for purpose in HEADLINE for run in plan()[purpose]]
+    return experiment in first or experiment in [run for run in ancestors(5).values() if run.variant != "fcn8"]
 
 
 def minutes(experiment: Experiment) -> float:

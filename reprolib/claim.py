@@ -4,7 +4,8 @@ A verdict follows from a rule, never from judgement:
 
 * *exact*: arithmetic that came out to the last digit;
 * *reproduced*, *partly*, *not reproduced*: a property that was measured, by the bound stated in the row; of two kinds
-  of network: better in every pair of runs (same images, same seed), on the average alone, or not (``compare``);
+  of network: better in every pair of runs (same images, same seed), on the average alone, or not (``compare``); of
+  a part taken away on EM: better on the average in all three scores of Table 1, in some, or in none (``results``);
 * *not comparable*: a score on other images than the paper's; both values are shown;
 * *not run yet*: no run is recorded, so there is no verdict.
 """
