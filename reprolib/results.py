@@ -104,8 +104,8 @@ def ordering(
 
 def ancestors() -> list[Claim]:
     """Sec. 1, Table 1: the sliding window and the FCN on the same slices."""
-    ours = [catalogue.em(fold) for fold in catalogue.THREE_FOLDS]
-    kinds = {kind: [catalogue.ancestors(fold)[kind] for fold in catalogue.THREE_FOLDS] for kind in catalogue.ANCESTORS}
+    ours = [catalogue.em(fold) for fold in catalogue.EM_FOLDS]
+    kinds = {kind: [catalogue.ancestors(fold)[kind] for fold in catalogue.EM_FOLDS] for kind in catalogue.ANCESTORS}
     large, small, fcn = kinds.values()
     folds = f"at width 16, {len(ours)} EM folds, oracle threshold of each fold, no rotations, similar training time"
     rows = [
@@ -181,7 +181,7 @@ def ablation(
 
 def ablations() -> list[Claim]:
     """What the paper argues for, each taken away from a common baseline."""
-    em, long, hela = catalogue.em_ablations(), catalogue.long_ablations(), catalogue.hela_ablations()
+    em, long, hela = catalogue.em_ablations(), catalogue.long_ablations(), catalogue.long_hela_ablations()
     argued, early = "argued, no figure", " (early in training)"
     rows = [
         ablation(
@@ -210,8 +210,8 @@ def ablations() -> list[Claim]:
     rows += [
         ordering(claim, argued, hela["baseline"], hela[without], "seg", on_hela, "11_ablations")
         for claim, without in (
-            ("The weight map separates touching cells (early in training, against no weights)", "no weight map"),
-            ("... and so does its border term (early, against class balance alone)", "class balance only"),
+            ("The weight map separates touching cells (against no weights)", "no weight map"),
+            ("... and so does its border term (against class balance alone)", "class balance only"),
         )
     ]
     try:
