@@ -192,6 +192,13 @@ def test_a_centre_crop_leaves_equal_margins():
     assert centre_crop(x, (4, 6))[0, 0, :, 0].tolist() == [32, 42, 52, 62]
 
 
+def test_the_gradient_of_a_crop_keeps_the_memory_layout():
+    x = torch.randn(1, 4, 10, 10).to(memory_format=torch.channels_last).requires_grad_()
+    (cropped,) = torch.autograd.grad(centre_crop(x * 1, (6, 6)).sum(), x)
+    assert cropped.is_contiguous(memory_format=torch.channels_last)
+    assert cropped.sum() == 4 * 6 * 6 and (cropped[..., 2:8, 2:8] == 1).all()
+
+
 def incoming_nodes(model: UNet, width: int) -> dict[str, int]:
     """N of each layer, written out from Fig. 1."""
     nodes = {"head": width}
