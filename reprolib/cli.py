@@ -76,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("output", type=Path, help="the probability of class 1 (cell) as an 8-bit image, 255 = certain")
     sub.add_argument("--tile", type=int, help="side of the input tile in px (default: as large as --memory allows)")
     sub.add_argument("--memory", type=float, default=1.0, metavar="GIB", help="for one tile's features (default: 1)")
+    sub.add_argument("--fast", action="store_true", help="in bfloat16 where the processor computes in it")
     sub.set_defaults(command=predict_command)
 
     sub = commands.add_parser("export", help="segment a challenge's images with recorded networks, in its own format")
@@ -215,6 +216,9 @@ def predict_command(options) -> int:
     from reprolib import large, records, train
 
     model = train.network(records.read(options.record))
+    reduced = options.fast and train.number_format(next(model.parameters()).device) == "bfloat16"
+    if options.fast and not reduced:
+        print("this processor does not compute in bfloat16: --fast changes nothing", file=sys.stderr)
     height, width = large.predict_file(
         model,
         options.image,
@@ -222,6 +226,7 @@ def predict_command(options) -> int:
         tile=options.tile,
         memory=options.memory * large.GIBIBYTE,
         report=lambda line: print(line, file=sys.stderr, flush=True),
+        reduced=reduced,
     )
     print(f"{options.output}: probability of class 1, {height} x {width} px")
     return 0

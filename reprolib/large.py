@@ -21,7 +21,7 @@ from torch import nn
 
 from reprolib.files import replacing
 from reprolib.model import VALID, UNet
-from reprolib.tiling import origins, tile_geometry, window
+from reprolib.tiling import evaluating, origins, probabilities, tile_geometry, window
 from reprolib.train import time_left
 
 GIBIBYTE = 2**30
@@ -63,6 +63,7 @@ def predict_file(
     tile: int | None = None,
     memory: float = GIBIBYTE,
     report: Report | None = None,
+    reduced: bool = False,
 ) -> tuple[int, int]:
     """Segment an image file of any size: the probability of class 1 as an 8-bit file, 255 = certain.
 
@@ -73,6 +74,7 @@ def predict_file(
         tile: side of the input tile in px; None chooses it by ``memory`` (see ``fitting_tile``).
         memory: bytes for the features of one tile.
         report: called with a line of progress and the time left every few seconds.
+        reduced: convolve in bfloat16, see ``tiling.predict``.
 
     Returns:
         Height and width of the image in px.
@@ -92,7 +94,7 @@ def predict_file(
             output = np.empty(image.shape, np.uint8)
         else:
             output = tifffile.memmap(aside, shape=image.shape, dtype=np.uint8, photometric="minisblack")
-        fill(model, image, output, tile, report)
+        fill(model, image, output, tile, report, reduced)
         if ending == ".png":
             Image.fromarray(output).save(aside, "PNG")
         else:
@@ -100,7 +102,14 @@ def predict_file(
     return image.shape
 
 
-def fill(model: nn.Module, image: np.ndarray, output: np.ndarray, tile: int, report: Report | None = None) -> None:
+def fill(
+    model: nn.Module,
+    image: np.ndarray,
+    output: np.ndarray,
+    tile: int,
+    report: Report | None = None,
+    reduced: bool = False,
+) -> None:
     """Predict an image (H, W), in memory or mapped, tile by tile on the lattice into ``output`` (H, W) uint8.
 
     Equal to ``tiling.predict`` but for the last digit: the grey values' mean and deviation are taken in double here.
@@ -111,25 +120,19 @@ def fill(model: nn.Module, image: np.ndarray, output: np.ndarray, tile: int, rep
     side, step, halo = tile_geometry(tile, True, getattr(model, "geometry", VALID))
     height, width = image.shape
     mean, spread = grey_values(image)
-    parameter = next(model.parameters(), torch.empty(0))
+    kind = torch.empty(0, dtype=next(model.parameters(), torch.empty(0)).dtype).numpy().dtype
     places = [(top, left) for top in origins(height, side, step) for left in origins(width, side, step)]
     began = reported = time.perf_counter()
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for count, (top, left) in enumerate(places, start=1):
-                values = (window(image, top - halo, left - halo, tile) - mean) / spread
-                values = torch.from_numpy(values.astype(np.float32)).to(parameter.device, parameter.dtype)
-                probability = model(values[None, None]).softmax(dim=1)[0, 1].cpu().numpy()
-                part = output[top : top + side, left : left + side]
-                part[...] = np.round(255 * probability[: part.shape[0], : part.shape[1]])
-                now = time.perf_counter()
-                if report and (now - reported > REPORT_EVERY or (count == len(places) and now - began > REPORT_EVERY)):
-                    reported, left_over = now, (now - began) / count * (len(places) - count)
-                    report(f"tile {count}/{len(places)}, {time_left(left_over)} left")
-    finally:
-        model.train(was_training)
+    with evaluating(model, reduced):
+        for count, (top, left) in enumerate(places, start=1):
+            values = (window(image, top - halo, left - halo, tile) - mean) / spread
+            probability = probabilities(model, values.astype(kind), reduced)[1].numpy()
+            part = output[top : top + side, left : left + side]
+            part[...] = np.round(255 * probability[: part.shape[0], : part.shape[1]])
+            now = time.perf_counter()
+            if report and (now - reported > REPORT_EVERY or (count == len(places) and now - began > REPORT_EVERY)):
+                reported, left_over = now, (now - began) / count * (len(places) - count)
+                report(f"tile {count}/{len(places)}, {time_left(left_over)} left")
 
 
 def grey_values(image: np.ndarray, rows: int = 256) -> tuple[float, float]:

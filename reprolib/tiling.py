@@ -11,8 +11,9 @@ smaller multiple of 16 (tiles overlap by 4 px) and gives that answer.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ def predict(
     tile: int = 572,
     lattice: bool = True,
     rotations: Sequence[float] = (0.0,),
+    reduced: bool = False,
 ) -> np.ndarray:
     """Class probabilities of an image of any size (Fig. 2), averaged over rotated versions of it (Table 1).
 
@@ -40,6 +42,8 @@ def predict(
         tile: side of the input tile in px (16 k + 60; for padding "same" a multiple of 16, without any context).
         lattice: put the tiles' origins on a 16 px lattice (see the head of this file).
         rotations: angles in degrees, anticlockwise; multiples of 90 turn pixels exactly, others interpolate linearly.
+        reduced: convolve in bfloat16, which is faster on devices that compute in it (``train.number_format``) and
+            leaves two or three digits of a probability.
 
     Returns:
         (K, H, W) float32 probabilities (float64 for a float64 model), summing to 1 over the classes.
@@ -51,20 +55,20 @@ def predict(
         raise ValueError("rotations must hold at least one finite angle in degrees")
     parameter = next(model.parameters(), torch.empty(0))
     values = normalise(image).to(parameter.dtype)
-    total = sum(_predict_rotated(model, values, tile, lattice, angle, parameter.device) for angle in rotations)
+    total = sum(_predict_rotated(model, values, tile, lattice, angle, reduced) for angle in rotations)
     return (total / len(rotations)).numpy()
 
 
-def _predict_rotated(model, values: Tensor, tile: int, lattice: bool, angle: float, device) -> Tensor:
+def _predict_rotated(model, values: Tensor, tile: int, lattice: bool, angle: float, reduced: bool) -> Tensor:
     quarters, rest = divmod(angle, 90.0)
     if rest == 0:
         turned = torch.rot90(values, int(quarters), (-2, -1))
-        return torch.rot90(predict_tiles(model, turned, tile, lattice, device), -int(quarters), (-2, -1))
+        return torch.rot90(predict_tiles(model, turned, tile, lattice, reduced), -int(quarters), (-2, -1))
     radians, (height, width) = math.radians(angle), values.shape
     cosine, sine = abs(math.cos(radians)), abs(math.sin(radians))
     canvas = (math.ceil(height * cosine + width * sine), math.ceil(height * sine + width * cosine))
     turned = _resample(values[None], canvas, radians)[0]
-    return _resample(predict_tiles(model, turned, tile, lattice, device), values.shape, -radians)
+    return _resample(predict_tiles(model, turned, tile, lattice, reduced), values.shape, -radians)
 
 
 def _resample(planes: Tensor, sides: Sequence[int], radians: float) -> Tensor:
@@ -78,7 +82,7 @@ def _resample(planes: Tensor, sides: Sequence[int], radians: float) -> Tensor:
     return F.grid_sample(planes[None], where, mode="bilinear", padding_mode="reflection", align_corners=True)[0]
 
 
-def predict_tiles(model: nn.Module, values: Tensor, tile: int, lattice: bool, device="cpu") -> Tensor:
+def predict_tiles(model: nn.Module, values: Tensor, tile: int, lattice: bool, reduced: bool = False) -> Tensor:
     """(K, H, W) probabilities of normalised grey values (H, W), tile by tile, in evaluation mode, on the CPU again.
 
     Raises:
@@ -88,20 +92,36 @@ def predict_tiles(model: nn.Module, values: Tensor, tile: int, lattice: bool, de
     height, width = values.shape
     tops, lefts = origins(height, output, step), origins(width, output, step)
     pixels, result = values.numpy(), None
+    with evaluating(model, reduced):
+        for top in tops:
+            for left in lefts:
+                probability = probabilities(model, window(pixels, top - halo, left - halo, tile), reduced)
+                if result is None:
+                    result = probability.new_empty(probability.shape[0], tops[-1] + output, lefts[-1] + output)
+                result[:, top : top + output, left : left + output] = probability
+    return result[:, :height, :width].clone()
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module, reduced: bool = False) -> Iterator[None]:
+    """Evaluation mode without gradients, convolutions in bfloat16 if ``reduced``; then the mode that it was in."""
+    device = next(model.parameters(), torch.empty(0)).device
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
-            for top in tops:
-                for left in lefts:
-                    values = torch.from_numpy(window(pixels, top - halo, left - halo, tile))
-                    probability = model(values[None, None].to(device)).softmax(dim=1)[0].cpu()
-                    if result is None:
-                        result = probability.new_empty(probability.shape[0], tops[-1] + output, lefts[-1] + output)
-                    result[:, top : top + output, left : left + output] = probability
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=reduced):
+            yield
     finally:
         model.train(was_training)
-    return result[:, :height, :width].clone()
+
+
+def probabilities(model: nn.Module, values: np.ndarray, reduced: bool = False) -> Tensor:
+    """What a network, within ``evaluating``, makes of one input tile (h, w): (K, h', w') probabilities on the CPU."""
+    parameter = next(model.parameters(), torch.empty(0))
+    batch = torch.from_numpy(values)[None, None].to(parameter.device)
+    if reduced:
+        return model(batch.to(memory_format=torch.channels_last)).float().softmax(dim=1)[0].cpu()
+    return model(batch).softmax(dim=1)[0].cpu()
 
 
 def window(image: np.ndarray, top: int, left: int, side: int) -> np.ndarray:

@@ -75,6 +75,10 @@ def test_train_records_then_finds_the_record_and_predict_uses_it(tmp_path, monke
 
     assert np.abs(found / 255 - predict(model, image, tile=204)[1]).max() <= 0.5 / 255 + 1e-6
 
+    again = tmp_path / "fast.tif"
+    assert cli.main(["predict", str(path), str(tmp_path / "own.png"), str(again), "--tile", "204", "--fast"]) == 0
+    fast, told = np.asarray(Image.open(again)).astype(float), "does not compute in bfloat16" in capsys.readouterr().err
+    assert np.abs(fast - found).max() < 13 and told == np.array_equal(fast, found)
     assert cli.main(["predict", str(path), str(tmp_path / "own.png"), str(tmp_path / "out.jpg"), "--tile", "204"]) == 2
     assert not list(tmp_path.glob("*out.jpg*"))
 

@@ -46,6 +46,14 @@ def test_tile_by_tile_into_a_file_equals_the_prediction_in_memory(tmp_path, side
     assert np.abs(found / 255 - predict(model, image, tile=tile)[1]).max() <= 0.5 / 255 + 1e-5
 
 
+def test_in_bfloat16_a_file_equals_the_prediction_in_memory(tmp_path):
+    model, image = network(), picture(70, 90)
+    tifffile.imwrite(tmp_path / "in.tif", image)
+    predict_file(model, tmp_path / "in.tif", tmp_path / "out.tif", tile=204, reduced=True)
+    expected = predict(model, image, tile=204, reduced=True)[1]
+    assert np.abs(tifffile.imread(tmp_path / "out.tif") / 255 - expected).max() <= 0.5 / 255 + 0.01
+
+
 @pytest.mark.parametrize("ending", ["png", "tif", "tiff"])
 def test_all_endings_and_compressions_hold_the_same_pixels(tmp_path, ending):
     image = picture(30, 41)

@@ -65,6 +65,17 @@ def test_in_single_precision_the_seam_is_no_larger_than_the_rounding_error():
     assert seam < 4 * rounding < 1e-4
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_in_bfloat16_probabilities_keep_two_digits(seed):
+    model, image = network(seed).float(), picture(37, 50, seed)
+    model.head.weight.data /= 10  # else most probabilities are 0 or 1
+    exact, reduced = predict(model, image, tile=204), predict(model, image, tile=204, reduced=True)
+    assert reduced.dtype == np.float32 and exact[1].std() > 0.01
+    np.testing.assert_allclose(reduced.sum(axis=0), 1, atol=1e-5)
+    difference = np.abs(reduced - exact)
+    assert 0 < difference.mean() < 0.03 * exact[1].std() and difference.max() < 0.03
+
+
 def test_off_the_lattice_each_tile_is_the_networks_answer_for_that_tile_alone():
     model, image = network(), picture(40, 50)
     result = predict(model, image, tile=204, lattice=False)
