@@ -1,106 +1,137 @@
-"""How long a 512 x 512 image takes, by the U-Net and by the sliding window: python benchmarks/prediction.py [--write]
+"""A 512 x 512 image (Sec. 4: less than a second on a GPU of 2015), by the U-Net, its peers and its ancestor.
 
-All in one run, with random weights (times do not depend on them) and a random image: the U-Net of Sec. 2 at the paper's
-width and at that of the book's networks, in float32 and in bfloat16; the sliding window N4 of Ciresan et al. as
-published, window by window, and in its fully convolutional form. Window by window, a part of the image is measured and
-the rest taken in proportion: its windows are independent of each other.
-
-``--write`` stores the figures in prediction.json beside this file, where the book reads them. Let nothing else run.
+Random weights (times do not depend on them) and a random image. Ours is ``tiling.predict``, the grey values'
+normalisation, mirror and soft-max included; peers get the mirrored tile and give logits. The sliding window N4 of
+Ciresan et al. goes window by window, as published, and in its fully convolutional form. Window by window, a part of
+the image is measured and the rest taken in proportion: its windows are independent of each other.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from reprolib import evaluate, records
+from benchmarks.timing import Row, alternate, best_format, product_rate
+from reprolib import evaluate
 from reprolib.ancestors import SlidingWindow, dense_multiplications, window_multiplications
 from reprolib.drawing import layers
-from reprolib.files import write_text
 from reprolib.model import UNet
+from reprolib.tiling import predict
 
 SIDE = 512  # px
 PART = 64  # px: side of the part that is done window by window
-REPEATS = 3
-FILE = Path(__file__).with_suffix(".json")
+TILE = evaluate.covering_tile(SIDE)
 
 
-def seconds(work: Callable, repeats: int = REPEATS) -> float:
-    """Time of one call by the clock, the smallest of a few, after one that does not count."""
-    times = []
-    with torch.inference_mode():
-        work()
-        for _ in range(repeats):
-            begin = time.perf_counter()
-            work()
-            times.append(time.perf_counter() - begin)
-    return min(times)
-
-
-def u_net(width: int, reduced: bool) -> float:
-    """The U-Net on the mirrored image in one piece: 700 px in, 516 px out."""
-    model, side = UNet(width=width).eval(), evaluate.covering_tile(SIDE)
-    image = torch.randn(1, 1, side, side)
-    if reduced:
-        model, image = model.to(memory_format=torch.channels_last), image.to(memory_format=torch.channels_last)
+def plain(model: UNet, tile: torch.Tensor) -> Callable:
+    """The network in float32 and the default memory layout."""
 
     def work():
-        with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
-            model(image).softmax(dim=1)
+        with torch.inference_mode():
+            return model(tile)
 
-    return seconds(work)
+    return work
+
+
+def monai(model: UNet, tile: torch.Tensor) -> Callable:
+    """MONAI's sliding-window inferer round the same network, at its best: one window that holds the whole tile.
+
+    It wants answers as large as their windows, so the network's is padded.
+    """
+    from monai.inferers import SlidingWindowInferer
+
+    inferer = SlidingWindowInferer(roi_size=tile.shape[-2:], overlap=0)
+    margin = model.geometry.halo
+
+    def work():
+        with torch.inference_mode():
+            return inferer(tile, lambda x: torch.nn.functional.pad(model(x), [margin] * 4))
+
+    return work
+
+
+def onnx_session(file: Path):
+    """ONNX Runtime with as many threads as PyTorch."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def export(model: UNet, tile: torch.Tensor, file: Path) -> None:
+    """The network as an ONNX file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(model, (tile,), str(file), input_names=["x"], output_names=["y"], dynamo=False)
+
+
+def onnx(model: UNet, tile: torch.Tensor, folder: Path) -> Callable:
+    """ONNX Runtime on the same network in float32."""
+    export(model, tile, folder / "network.onnx")
+    session = onnx_session(folder / "network.onnx")
+    return lambda: session.run(None, {"x": tile.numpy()})
 
 
 def sliding(window: int) -> tuple[float, float]:
-    """Window by window (in proportion), and fully convolutional."""
+    """Seconds window by window (in proportion), and fully convolutional."""
     model = SlidingWindow(window).eval()
     whole, part = (torch.randn(1, 1, side + window - 1, side + window - 1) for side in (SIDE, PART))
-    one_by_one = seconds(lambda: model.by_window(part), 1)
-    return one_by_one * (SIDE / PART) ** 2, seconds(lambda: model(whole))
+    with torch.inference_mode():
+        one_by_one = alternate({"": lambda: model.by_window(part)}, 1)[""]
+        return one_by_one * (SIDE / PART) ** 2, alternate({"": lambda: model(whole)})[""]
 
 
-def main(words: list[str]) -> int:
+def measure(folder: Path) -> tuple[list[Row], dict]:
     torch.manual_seed(0)
-    times = {
-        "U-Net, width 64": u_net(64, False),
-        "U-Net, width 64, bfloat16": u_net(64, True),
-        "U-Net, width 16": u_net(16, False),
-        "U-Net, width 16, bfloat16": u_net(16, True),
+    image, tile = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE), np.uint8), torch.randn(1, 1, TILE, TILE)
+    reduced = best_format() == torch.bfloat16
+    wide, narrow = UNet(width=64).eval(), UNet(width=16).eval()
+    works = {
+        "plain PyTorch": plain(wide, tile),
+        "ours, float32": lambda: predict(wide, image, TILE),
+        "ours, bfloat16": lambda: predict(wide, image, TILE, reduced=True),
+        "ours, width 16, float32": lambda: predict(narrow, image, TILE),
+        "ours, width 16, bfloat16": lambda: predict(narrow, image, TILE, reduced=True),
     }
-    times["sliding window, window by window"], times["sliding window, fully convolutional"] = sliding(95)
-    times["small sliding window, window by window"], times["small sliding window, fully convolutional"] = sliding(65)
-    covering = evaluate.covering_tile(SIDE)
-    counted = {
-        "U-Net, width 64": sum(x.multiplications for x in layers(UNet(), covering)) / SIDE**2,
-        "U-Net, width 16": sum(x.multiplications for x in layers(UNet(width=16), covering)) / SIDE**2,
-        "sliding window, window by window": window_multiplications(95),
-        "sliding window, fully convolutional": dense_multiplications(95),
-        "small sliding window, window by window": window_multiplications(65),
-        "small sliding window, fully convolutional": dense_multiplications(65),
+    for name, peer in (("MONAI", lambda: monai(wide, tile)), ("ONNX Runtime", lambda: onnx(wide, tile, folder))):
+        try:
+            works[name] = peer()
+        except ImportError as error:
+            print(f"{name} is left out ({error}); it comes with the extra [peers]")
+    took = alternate(works, 5)
+    fast = took["ours, bfloat16" if reduced else "ours, float32"]
+    needed = sum(layer.multiplications for layer in layers(wide, TILE))
+    what = f"{SIDE} x {SIDE} px, width 64"
+    rows = [Row(what, "plain PyTorch", took["plain PyTorch"], fast, "s", 2.5)]
+    rows += [Row(what, name, took[name], fast, "s", 1) for name in ("MONAI", "ONNX Runtime") if name in took]
+    least = needed / product_rate(best_format())
+    rows.append(Row(f"{what}: share of the ceiling", "matrix product", least, fast, "s", 0.9))
+    rows.append(Row(what, "the paper's bound", 1.0, fast, "s", 1))
+    seconds = {
+        "U-Net, width 64": took["ours, float32"],
+        "U-Net, width 64, bfloat16": took["ours, bfloat16"],
+        "U-Net, width 16": took["ours, width 16, float32"],
+        "U-Net, width 16, bfloat16": took["ours, width 16, bfloat16"],
     }
-    processor, threads = records.processor_name(torch.device("cpu")), torch.get_num_threads()
-    print(f"{SIDE} x {SIDE} px, {processor}, {threads} threads, PyTorch {torch.__version__}")
-    for name, took in times.items():
-        millions = f"{counted[name] / 1e6:10.3f} million multiplications per pixel" if name in counted else ""
-        print(f"  {name:44s}{took:9.2f} s{millions}")
-    if words == ["--write"]:
-        body = {
-            "processor": processor,
-            "instructions": torch.backends.cpu.get_cpu_capability(),
-            "threads": threads,
-            "torch": torch.__version__.split("+")[0],
-            "date": time.strftime("%Y-%m-%d", time.gmtime()),
-            "seconds": {name: float(f"{took:.4g}") for name, took in times.items()},
-            "multiplications_per_pixel": {name: round(value) for name, value in counted.items()},
-        }
-        write_text(FILE, json.dumps(body, indent=1) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    counted = {"U-Net, width 64": needed, "U-Net, width 16": sum(x.multiplications for x in layers(narrow, TILE))}
+    counted = {name: count / SIDE**2 for name, count in counted.items()}
+    for window, name in ((95, "sliding window"), (65, "small sliding window")):
+        by_window, dense = f"{name}, window by window", f"{name}, fully convolutional"
+        seconds[by_window], seconds[dense] = sliding(window)
+        counted[by_window], counted[dense] = window_multiplications(window), dense_multiplications(window)
+    windows, dense = (seconds[f"sliding window, {form}"] for form in ("window by window", "fully convolutional"))
+    rows.append(
+        Row(f"{SIDE} x {SIDE} px, U-Net, width 64, float32", "sliding window", windows, took["ours, float32"], "s")
+    )
+    rows.append(
+        Row(f"{SIDE} x {SIDE} px, sliding window, fully convolutional", "window by window", windows, dense, "s")
+    )
+    return rows, {
+        "seconds": {name: float(f"{took:.4g}") for name, took in seconds.items()},
+        "multiplications_per_pixel": {name: round(value) for name, value in counted.items()},
+    }

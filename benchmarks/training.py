@@ -1,51 +1,48 @@
-"""How long a training step takes: python benchmarks/training.py [WIDTH ...] (default 16 32 64)
+"""A training step, and a whole training run (Sec. 3).
 
-One step on a 572 px tile, batch 1, by the book's ``train_step`` (augmentation, loss and update included), against the
-same network in plain PyTorch: float32, default memory layout, the tile at hand. Then both against a ceiling: the time
-that the step's multiplications would take at the rate of this processor's own matrix product in bfloat16 (or float32,
-where it has no bfloat16). Forward and backward count as three times the forward multiplications. All in one run; let
-nothing else run.
+A step on the paper's 572 px tile by ``train.train_step``, augmentation, loss and update included, against the same
+network in plain PyTorch: float32, default memory layout, a tile at hand. Then against a ceiling: the time of the step's
+multiplications at the rate of the processor's own matrix product. Forward and backward count as three times the
+forward multiplications.
+
+A whole run, from the images to the weights, against the sum of its bare steps: forward, backward, update in the same
+number format and memory layout, with a tile at hand.
 """
 
 from __future__ import annotations
 
-import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 
-from reprolib import data, records, train
+from benchmarks.timing import CPU, Row, alternate, best_format, product_rate
+from reprolib import catalogue, data, facts, records, train
 from reprolib.drawing import layers
 from reprolib.experiment import Experiment
-from reprolib.model import UNet
+from reprolib.loss import weighted_cross_entropy
+from reprolib.model import UNet, output_side
 
 TILE = 572  # px
-REPEATS = 5
-CPU = torch.device("cpu")
+WIDTHS = (16, 32, 64)
+RUN_STEPS = 300
 
 
-def seconds(work: Callable, repeats: int = REPEATS) -> float:
-    """Time of one call by the clock, the median of several, after two that do not count."""
-    times = []
-    for count in range(repeats + 2):
-        begin = time.perf_counter()
-        work()
-        if count >= 2:
-            times.append(time.perf_counter() - begin)
-    return sorted(times)[len(times) // 2]
-
-
-def plain(width: int) -> Callable:
-    """A step as a tutorial would write it."""
+def bare(width: int, tile: int, reduced: bool) -> Callable:
+    """A step with nothing round it; ``reduced`` as the book trains, else as a tutorial would write it."""
     model = UNet(width=width).train()
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
-    image, side = torch.randn(1, 1, TILE, TILE), TILE - 184
+    image, side = torch.randn(1, 1, tile, tile), output_side(tile)
     target, weights = torch.randint(2, (1, side, side)), torch.rand(1, side, side)
+    if reduced:
+        image = image.to(memory_format=torch.channels_last)
 
     def step():
-        loss = (F.cross_entropy(model(image), target, reduction="none") * weights).mean()
+        with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
+            logits = model(image)
+        loss = weighted_cross_entropy(logits, target, weights)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -61,27 +58,28 @@ def ours(width: int) -> Callable:
     return lambda: train.train_step(experiment, state, samples, next(count), CPU)
 
 
-def product_rate(side: int = 3072) -> float:
-    """Multiplications per second of a large matrix product in the number format that training uses here."""
-    kind = torch.bfloat16 if train.number_format(CPU) == "bfloat16" else torch.float32
-    a, b = torch.randn(side, side, dtype=kind), torch.randn(side, side, dtype=kind)
-    return side**3 / seconds(lambda: a @ b)
+def whole_run() -> float:
+    """Seconds of the headline recipe cut to some hundred steps, from the files to the stored weights, scores apart."""
+    name = facts.source("isbi2012", "auto")
+    experiment = catalogue.em(5).replace(data=name, fold=1 if name != "isbi2012" else 5, steps=RUN_STEPS)
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        checkpoint = Path(folder, "checkpoint.safetensors")
+        state = train.run_steps(experiment, data.load(name), CPU, RUN_STEPS, lambda line: None, checkpoint)
+        records.save_weights(state.model, Path(folder, "weights.safetensors"))
+        return time.perf_counter() - began
 
 
-def main(words: list[str]) -> int:
-    widths = [int(word) for word in words] or [16, 32, 64]
-    rate = product_rate()
-    print(
-        f"{records.processor_name(CPU)}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}, {TILE} px;"
-        f" {train.number_format(CPU)}: {rate / 1e9:.0f} thousand million multiplications a second"
-    )
-    print(f"{'width':>6s}{'plain (s)':>11s}{'ours (s)':>10s}{'ratio':>7s}{'ceiling (s)':>13s}{'of the ceiling':>16s}")
-    for width in widths:
-        forward = sum(layer.multiplications for layer in layers(UNet(width=width), TILE))
-        slow, fast, least = seconds(plain(width)), seconds(ours(width)), 3 * forward / rate
-        print(f"{width:6d}{slow:11.3f}{fast:10.3f}{slow / fast:7.2f}{least:13.3f}{least / fast:16.0%}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def measure() -> tuple[list[Row], dict]:
+    reduced = best_format() == torch.bfloat16
+    rows, rate = [], product_rate(best_format())
+    for width in WIDTHS:
+        took = alternate({"plain": bare(width, TILE, False), "ours": ours(width)}, 5 if width < 64 else 3)
+        rows.append(Row(f"a training step, width {width}", "plain PyTorch", took["plain"], took["ours"], "s", 2))
+        least = 3 * sum(layer.multiplications for layer in layers(UNet(width=width), TILE)) / rate
+        what = f"a training step, width {width}: share of the ceiling"
+        rows.append(Row(what, "matrix product", least, took["ours"], "s", 0.7 if width == 64 else None))
+    experiment = catalogue.em(5)
+    step = alternate({"bare": bare(experiment.width, experiment.tile, reduced)}, 10)["bare"]
+    rows.append(Row(f"a run of {RUN_STEPS} steps", "its bare steps", RUN_STEPS * step, whole_run(), "s", 1 / 1.1))
+    return rows, {"multiplications_per_second": rate}

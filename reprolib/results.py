@@ -14,7 +14,12 @@ from reprolib import catalogue, compare, evaluate, records
 from reprolib.claim import Claim, not_run_yet
 from reprolib.experiment import Experiment
 
-TIMES = records.PROJECT / "benchmarks" / "prediction.json"  # written by prediction.py beside it
+MEASURED = records.PROJECT / "benchmarks" / "measured.json"  # written by python -m benchmarks --write
+
+
+def measured(part: str) -> dict | None:
+    """The stored figures of one benchmark by its name, with the machine they hold for; None if it was not run."""
+    return json.loads(MEASURED.read_text(encoding="utf-8")).get(part) if MEASURED.exists() else None
 
 
 def rows() -> list[Claim]:
@@ -255,13 +260,13 @@ def few_images() -> list[Claim]:
 def speed() -> list[Claim]:
     """Sec. 4: 512 x 512 px in less than a second; Sec. 1: the sliding window is slow; Sec. 3: ten hours of training."""
     rows = []
-    measured = json.loads(TIMES.read_text(encoding="utf-8")) if TIMES.exists() else None
+    found = measured("prediction")
     claim, paper = "A 512 x 512 image takes less than a second on a GPU of 2015", "below 1 s"
     slow = "The sliding window repeats work: it is slow"
-    if measured is None:
+    if found is None:
         rows += [not_run_yet(claim, paper, "10_ancestors"), not_run_yet(slow, "argued, no figure", "10_ancestors")]
     else:
-        seconds, on = measured["seconds"], f"{measured['processor']}, {measured['threads']} threads"
+        seconds, on = found["seconds"], f"{found['machine']['processor']}, {found['machine']['threads']} threads"
         net, fast = seconds["U-Net, width 64"], seconds["U-Net, width 64, bfloat16"]
         windows = seconds["sliding window, window by window"]
         rows.append(

@@ -1,0 +1,90 @@
+"""What all benchmarks share: a row of the table, clocks, the processor's own rate of multiplication."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+
+from reprolib import records
+from reprolib.train import number_format
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: ours beside a peer or a limit, both measured in one run on one machine.
+
+    The ratio is theirs / ours: how many times faster (or smaller) ours is; beside a limit, the share of it reached.
+    """
+
+    work: str
+    peer: str
+    theirs: float
+    ours: float
+    unit: str  # of theirs and ours: smaller is better
+    least: float | None = None  # the ratio that is wanted; None: shown only
+
+    @property
+    def ratio(self) -> float:
+        return self.theirs / self.ours
+
+    @property
+    def met(self) -> bool | None:
+        return None if self.least is None else self.ratio >= self.least
+
+    def to_dict(self) -> dict:
+        return {key: float(f"{v:.4g}") if isinstance(v, float) else v for key, v in asdict(self).items()}
+
+
+def alternate(works: dict[str, Callable], repeats: int = 3, clock: Callable = time.perf_counter) -> dict[str, float]:
+    """Seconds of one call of each: the smallest of several, taken in turns, after one of each that does not count."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for count in range(repeats + 1):
+        for name, work in works.items():
+            began = clock()
+            work()
+            if count:
+                times[name].append(clock() - began)
+    return {name: min(taken) for name, taken in times.items()}
+
+
+def product_rate(kind: torch.dtype, side: int = 4096) -> float:
+    """Multiplications per second of a large matrix product in a number format: what the processor can do at best."""
+    a, b = torch.randn(side, side).to(kind), torch.randn(side, side).to(kind)
+    return side**3 / alternate({"product": lambda: a @ b}, 5)["product"]
+
+
+def best_format() -> torch.dtype:
+    """The number format that training uses on this machine."""
+    return torch.bfloat16 if number_format(CPU) == "bfloat16" else torch.float32
+
+
+def machine() -> dict:
+    """What the figures depend on."""
+    return {
+        "processor": records.processor_name(CPU),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "number_format": number_format(CPU),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__.split("+")[0],
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+
+
+def apart(program: str, *words: object) -> list[float]:
+    """The numbers that a Python program prints, run in a process of its own, so that its peak memory is its own."""
+    command = [sys.executable, "-c", program, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=records.PROJECT)
+    return [float(word) for word in done.stdout.split()]
+
+
+def peak() -> int:
+    """Peak memory of this process in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
