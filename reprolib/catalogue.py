@@ -172,7 +172,6 @@ def long_hela_ablations() -> dict[str, list[Experiment]]:
     named = {
         "baseline": base.replace(weights="full"),
         "class balance only": base.replace(weights="balanced"),
-        "border term only": base.replace(weights="borders"),
         "no weight map": base.replace(weights="none"),
     }
     return {name: [one.replace(seed=seed) for seed in SEEDS] for name, one in named.items()}
