@@ -19,6 +19,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import yaml
+
 from reprolib import data, status
 from reprolib.chapters import BOOK, chapters, code_hash, needs, parameters, read, run, strip
 from reprolib.files import write_text
@@ -26,6 +28,14 @@ from reprolib.status import Execution, Shown
 
 ROOT = BOOK.parent
 BUILD = ROOT / "_build"
+LAUNCH = """**In the browser.** The rocket at the head of a chapter opens it on Binder or Colab. Binder makes the environment
+by itself, which takes some minutes. On Colab, put this into a cell before the first one and run it:
+
+```python
+!git clone --depth 1 {url} project && pip install -q -e project
+import sys; sys.path.insert(0, "project")
+```
+"""
 PUBLISHED = "published.json"  # in book/: the executions whose outputs the committed notebooks hold
 RECORD = "record.json"  # beside executed chapters: their executions
 
@@ -98,8 +108,9 @@ def assemble(
     published = _read_records(book / PUBLISHED)
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(book, source / "book", ignore=shutil.ignore_patterns(".*", PUBLISHED))
-    for settings in ("_config.yml", "_toc.yml"):
-        shutil.copy(book.parent / settings, source / settings)
+    shutil.copy(book.parent / "_toc.yml", source / "_toc.yml")
+    settings = launchable(yaml.safe_load((book.parent / "_config.yml").read_text(encoding="utf-8")))
+    write_text(source / "_config.yml", yaml.safe_dump(settings, sort_keys=False))
     shown = []
     for path in chapters(folder=book):
         shown.append(choose(path, fresh.get(path.stem), published.get(path.stem)))
@@ -109,8 +120,22 @@ def assemble(
     rerun = source / "book" / "rerun.md"
     if rerun.exists():
         text = rerun.read_text(encoding="utf-8")
-        write_text(rerun, text.replace("<!-- parameters -->", parameters_table(chapters(folder=book))))
+        text = text.replace("<!-- parameters -->", parameters_table(chapters(folder=book)))
+        url = settings["repository"]["url"]
+        write_text(rerun, text.replace("<!-- launch -->", LAUNCH.format(url=url) if url else ""))
     return shown
+
+
+def launchable(settings: dict) -> dict:
+    """The site's settings; if they hold the project's address, with buttons for it, Binder and Colab."""
+    if not settings["repository"]["url"]:
+        return settings
+    hubs = {"binderhub_url": "https://mybinder.org", "colab_url": "https://colab.research.google.com"}
+    buttons = {"use_repository_button": True, "use_issues_button": True}
+    return settings | {
+        "launch_buttons": settings["launch_buttons"] | hubs,
+        "html": settings["html"] | buttons,
+    }
 
 
 def parameters_table(paths: Sequence[Path]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -135,6 +136,30 @@ def test_what_a_page_fetches_is_there(site, pages):
         for url in page.fetched:
             target = (site / name).parent / url.split("?")[0].split("#")[0]
             assert url.startswith("data:") or target.exists(), (name, url)
+
+
+def test_a_page_weighs_less_than_three_megabytes(site, pages):
+    for name, page in pages.items():
+        files = {(site / name).parent / url.split("?")[0].split("#")[0] for url in page.fetched if "data:" not in url}
+        weight = (site / name).stat().st_size + sum(file.stat().st_size for file in files if file.is_file())
+        assert weight < 3e6, f"{name}: {weight / 1e6:.1f} MB"
+
+
+@pytest.mark.parametrize("url", ["", "https://forge.example/someone/project"])
+def test_one_setting_holds_the_projects_address(tmp_path, url):
+    shutil.copytree(book.BOOK, tmp_path / "book")
+    shutil.copy(book.ROOT / "_toc.yml", tmp_path)
+    own = (book.ROOT / "_config.yml").read_text()
+    assert own.count('{url: ""') == 1
+    (tmp_path / "_config.yml").write_text(own.replace('{url: ""', f'{{url: "{url}"'))
+    book.assemble(tmp_path / "book", None, tmp_path / "source")
+    settings = yaml.safe_load((tmp_path / "source" / "_config.yml").read_text())
+    page = (tmp_path / "source" / "book" / "rerun.md").read_text()
+    assert ("Colab" in page) == (f"git clone --depth 1 {url} " in page) == bool(url) and "<!--" not in page
+    assert (
+        bool(settings["launch_buttons"]["colab_url"]) == bool(settings["launch_buttons"]["binderhub_url"]) == bool(url)
+    )
+    assert settings["html"]["use_repository_button"] == settings["html"]["use_issues_button"] == bool(url)
 
 
 def test_every_image_has_an_alternative_text(pages):
