@@ -28,8 +28,8 @@ from reprolib.status import Execution, Shown
 
 ROOT = BOOK.parent
 BUILD = ROOT / "_build"
-LAUNCH = """**In the browser.** The rocket at the head of a chapter opens it on Binder or Colab. Binder makes the environment
-by itself, which takes some minutes. On Colab, put this into a cell before the first one and run it:
+LAUNCH = """**In the browser.** The rocket at the head of a chapter opens it on Binder or Colab. Binder makes the
+environment by itself, which takes some minutes. On Colab, put this into a cell before the first one and run it:
 
 ```python
 !git clone --depth 1 {url} project && pip install -q -e project
