@@ -22,13 +22,13 @@ WIDTH = 16
 PROGRAM = f"""
 import sys, time, torch
 from pathlib import Path
-from benchmarks.timing import best_format, peak
-from reprolib import large
+from benchmarks.timing import CPU, best_format
+from reprolib import large, train
 from reprolib.model import UNet
 torch.manual_seed(0)
 model, began = UNet(width={WIDTH}).eval(), time.perf_counter()
 large.predict_file(model, Path(sys.argv[1]), Path(sys.argv[2]), reduced=best_format() == torch.bfloat16)
-print(time.perf_counter() - began, peak())
+print(time.perf_counter() - began, train.peak_memory(CPU))
 """
 
 

@@ -144,7 +144,7 @@ def test_memory_does_not_grow_with_the_image(tmp_path):
     """A mapped 6000 x 6000 image: in memory its grey values alone would take 144 MB in float32, the result as much."""
     tifffile.memmap(tmp_path / "in.tif", shape=(6000, 6000), dtype=np.uint8)[::7, ::5] = 200
     program = """
-import resource, sys, torch
+import sys, torch
 from pathlib import Path
 from reprolib import large
 from reprolib.model import UNet
@@ -152,10 +152,9 @@ class Flat(torch.nn.Module):
     def forward(self, x):
         return torch.stack([x, x], 1)[:, :, 0, 92:-92, 92:-92]
 from reprolib import train
-unit = 1 if sys.platform == "darwin" else 1024
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = train.peak_memory(torch.device("cpu"))
 large.predict_file(Flat(), Path(sys.argv[1]), Path(sys.argv[2]), tile=572)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit / 2**20)
+print((train.peak_memory(torch.device("cpu")) - before) / 2**20)
 """
     words = [sys.executable, "-c", program, str(tmp_path / "in.tif"), str(tmp_path / "out.tif")]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
