@@ -70,6 +70,8 @@ def summary(rows: Sequence[Claim]) -> str:
 
 def plain_table(rows: Sequence[Claim]) -> str:
     """The same for the README, which a test holds equal to this: ``python -m reprolib.claims`` prints it."""
-    lines = ["| claim | paper | ours | protocol | verdict |", "|---|---|---|---|---|"]
-    lines += [f"| {row.claim} | {row.paper} | {row.ours} | {row.protocol} | {row.verdict} |" for row in rows]
-    return "\n".join(lines)
+    lines = [f"**{summary(rows)}**", "", "| claim | paper | ours | verdict |", "|---|---|---|---|"]
+    lines += [f"| {row.claim} | {row.paper} | {row.ours} | {row.verdict} |" for row in rows]
+    lines += ["", "<details><summary>The protocol of each row: data, folds or seeds, measure, rule</summary>", ""]
+    lines += ["| claim | protocol |", "|---|---|", *(f"| {row.claim} | {row.protocol} |" for row in rows)]
+    return "\n".join([*lines, "", "</details>"])

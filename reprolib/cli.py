@@ -41,8 +41,9 @@ def parser() -> argparse.ArgumentParser:
         "train",
         help="train an experiment and record it",
         description="Train an experiment, score it on the images held out, and record it. Fields are set as "
-        "name=value; what is not set is as in the paper. Interrupted, the same command goes on from there.",
-        epilog=f"fields and the paper's values: {field_help()}",
+        "name=value; what is not set is as in the paper, or ours where it is silent. Interrupted, the same command "
+        "goes on from there.",
+        epilog=f"fields and their defaults: {field_help()}",
     )
     sub.add_argument("fields", nargs="*", metavar="NAME=VALUE", help="such as fold=5 width=16 optimiser=adam steps=500")
     sub.add_argument(

@@ -94,7 +94,8 @@ def spread(values: Sequence[float], digits: int) -> str:
     """ "mean ± standard deviation", the latter of a sample; one value alone stands by itself."""
     if len(values) == 1:
         return f"{values[0]:.{digits}f}"
-    return f"{statistics.fmean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
+    mean, deviation = statistics.fmean(values), statistics.stdev(values)
+    return f"{mean:.{digits}f} ± {deviation:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
@@ -104,18 +105,30 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1)
 
 
 def runs_table(runs: Iterable[dict]) -> str:
-    """The records behind a page's numbers, as Markdown: file, time, memory, machine, hash of the weights."""
-    rows = []
+    """The records behind a page's numbers, as Markdown: file, what differs between them, time, memory, weights' hash.
+
+    The machine stands below the table where it is the same for all, else in a column.
+    """
+    runs = list(runs)
+    fields = runs[0]["experiment"] if runs else {}
+    names = [name for name in fields if len({str(run["experiment"][name]) for run in runs}) > 1]
+    machines = []
     for run in runs:
         where = run["environment"]
-        rows.append(
-            (
-                f"`{run['path'].name}`",
-                f"{run['training_seconds'] / 60:.1f} min",
-                f"{run['peak_memory_bytes'] / 2**30:.1f} GiB",
-                f"{where['processor']}, {where['threads']} thread{'s' * (where['threads'] > 1)}, "
-                f"{where['number_format']}, torch {where['libraries']['torch']}",
-                f"`{run['weights']['sha256'][:12]}`",
-            )
-        )
-    return markdown(("record in `runs/`", "training", "memory", "on", "weights, SHA-256"), rows, words=5)
+        threads = f"{where['threads']} thread{'s' * (where['threads'] > 1)}"
+        torch = f"torch {where['libraries']['torch']}"
+        machines.append(f"{where['processor']}, {threads}, {where['number_format']}, {torch}")
+    alone = len(set(machines)) == 1
+    head = ["record in `runs/`", "differs in", "training", "memory", "weights, SHA-256"] + ["on"] * (not alone)
+    rows = []
+    for run, machine in zip(runs, machines, strict=True):
+        row = [
+            f"`{run['path'].name}`",
+            ", ".join(f"{name} {run['experiment'][name]}" for name in names) or "-",
+            f"{run['training_seconds'] / 60:.1f} min",
+            f"{run['peak_memory_bytes'] / 2**30:.1f} GiB",
+            f"`{run['weights']['sha256'][:12]}`",
+        ]
+        rows.append(row + [machine] * (not alone))
+    below = f"\n\nAll on {machines[0]}." if alone else ""
+    return markdown(head, rows, words=len(head)) + below

@@ -74,6 +74,14 @@ def test_a_claim_prints_both_means_the_spread_and_the_wins(recorded):
     row = results.ordering("a", "b", first, second, "rand_error", "how", "07_em")
     assert row.ours == "Rand error 0.150 against 0.400; better by 0.250 ± 0.071, in 2 of 2"
     assert row.verdict == "reproduced"
+    turned = results.ordering("a", "b", second, first, "rand_error", "how", "07_em")
+    assert turned.ours.endswith("worse by 0.250 ± 0.071, in 0 of 2") and turned.verdict == "not reproduced"
+
+
+def test_a_mean_smaller_than_its_deviation_is_within_the_spread():
+    assert results.within_spread(Pairs("v_rand", (0.5, 0.9, 0.4), (0.4, 0.6, 0.6)))
+    assert not results.within_spread(Pairs("v_rand", (0.5, 0.9, 0.7), (0.4, 0.6, 0.6)))
+    assert results.within_spread(Pairs("v_rand", (0.9,), (0.1,)))  # one pair tells nothing
 
 
 @pytest.mark.parametrize(
@@ -98,6 +106,14 @@ def test_a_table_sets_numbers_to_the_right():
     assert compare.runs_table([]).count("\n") == 1
 
 
+def test_a_table_of_runs_says_what_differs_and_names_one_machine_once():
+    runs = compare.available([catalogue.em(fold) for fold in (2, 4)])
+    lines = compare.runs_table(runs).splitlines()
+    assert "| fold 2 |" in lines[2] and "| fold 4 |" in lines[3] and lines[-1].startswith("All on ")
+    mixed = compare.runs_table(compare.available([catalogue.em(fold) for fold in (1, 2)]))
+    assert "All on" not in mixed and mixed.splitlines()[0].endswith("| on |")
+
+
 def test_the_claims_table_is_html_with_badges_that_lead_to_chapters():
     rows = [Claim("a < b", "1", "2", "how", "reproduced", "07_em"), not_run_yet("c", "3", "10_ancestors")]
     html = table(rows)
@@ -117,5 +133,5 @@ def test_an_ablation_is_judged_by_all_three_scores_of_table_1(recorded):
             recorded[experiment] = {"scores": {"held_out": held_out}}
         row = results.ablation("a", "b", first, second, "")
         assert row.verdict == verdict
-    assert row.ours.startswith("warping error 1.00000, without 0.50000 (0 of 1); Rand error 1.000, without 0.500")
+    assert row.ours.startswith("warping error 1.00000 with, 0.50000 without (-0.50000, 0 of 1); Rand error 1.000 with")
     assert results.ablation("a", "b", first, [BASE.replace(dropout=0.1)], "").verdict == "not run yet"
