@@ -39,8 +39,9 @@ def em() -> list[Claim]:
     many = len(runs) > 1
     protocol = (
         f"other images: {slices} held-out slices of {len(runs)} fold{'s pooled (and the best to the worst)' * many}, "
-        f"width 16, one seed, {'mean over 7 rotations' if rotated else 'no rotations'}; best of 10 thresholds, as the "
-        "challenge does (in brackets: threshold fixed on training slices)"
+        f"width 16, one seed, {'mean over 7 rotations' if rotated else 'no rotations'}; best of 10 thresholds, one for "
+        "all slices, as the challenge does (in brackets: each fold at the threshold of its training slices); learning "
+        "rate chosen on slices that fold 5 does not hold out"
     )
     rows = []
     for metric, name, paper, digits in (
