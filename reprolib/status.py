@@ -90,11 +90,18 @@ def page(shown: list[Shown]) -> str:
         lines += ["", f"## Machine {number}", "", *_machine_table(machine)]
         if not machine["data"]:
             lines += ["", "No real data set was present."]
-            continue
-        lines += ["", "| Data set | Part | SHA-256 of its pixels |", "|---|---|---|"]
+    return "\n".join([*lines, "", *_pixels(machines), "", *_runs()]) + "\n"
+
+
+def _pixels(machines: list[dict]) -> list[str]:
+    """The hash of every file's pixels, once, with the machines that had them."""
+    seen: dict[tuple[str, str, str], list[str]] = {}
+    for number, machine in enumerate(machines, 1):
         for name, parts in machine["data"].items():
-            lines += [f"| {name} | {part} | `{digest}` |" for part, digest in parts.items()]
-    return "\n".join([*lines, "", *_runs()]) + "\n"
+            for part, digest in parts.items():
+                seen.setdefault((name, part, digest), []).append(str(number))
+    lines = ["## Real data", "", "| Data set | Part | SHA-256 of its pixels | Machine |", "|---|---|---|---|"]
+    return lines + [f"| {name} | {part} | `{digest}` | {', '.join(on)} |" for (name, part, digest), on in seen.items()]
 
 
 def _runs() -> list[str]:

@@ -201,7 +201,7 @@ def test_assembly_takes_each_chapter_from_where_the_rule_says(tmp_path):
     assert outputs == ["fresh", "committed"] == [item.source for item in shown]
     status = (source / "book" / "status.md").read_text()
     assert "| {doc}`a` | fresh | isbi2012 | 2026-01-01 00:00 | 12 s | 300 MiB | 1 |" in status
-    assert "| isbi2012 | train-volume.tif | `abc` |" in status
+    assert "| isbi2012 | train-volume.tif | `abc` | 1 |" in status
     assert not list(source.rglob(".*"))
 
 
