@@ -4,7 +4,8 @@ SEG (Maska et al. 2014, Bioinformatics 30:1609): a gold cell R is matched by the
 more than half of it, |R and S| > |R| / 2. Its score is their Jaccard index, |R and S| / |R or S|, and 0
 without a match. SEG is the mean over all gold cells of all images. Unmatched result cells cost nothing.
 
-The foreground IoU forgets which cell a pixel belongs to. It is the easier figure and never stands in for SEG.
+The foreground IoU forgets which cell a pixel belongs to. It does not see that cells were run together, and never
+stands in for SEG.
 """
 
 from __future__ import annotations
