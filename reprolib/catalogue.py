@@ -172,6 +172,7 @@ def long_hela_ablations() -> dict[str, list[Experiment]]:
     named = {
         "baseline": base.replace(weights="full"),
         "class balance only": base.replace(weights="balanced"),
+        "border term only": base,
         "no weight map": base.replace(weights="none"),
     }
     return {name: [one.replace(seed=seed) for seed in SEEDS] for name, one in named.items()}

@@ -231,10 +231,15 @@ def ablations() -> list[Claim]:
     steps = hela["baseline"][0].steps
     on_hela = f"at width 16, HeLa, trained on video 01, scored on 02, 3 seeds, {steps} steps, training threshold"
     rows += [
-        ordering(claim, argued, hela["baseline"], hela[without], "seg", on_hela, "11_ablations")
-        for claim, without in (
-            ("The weight map separates touching cells (against no weights)", "no weight map"),
-            ("... and so does its border term (against class balance alone)", "class balance only"),
+        ordering(claim, argued, hela[having], hela[without], "seg", on_hela, "11_ablations")
+        for claim, having, without in (
+            ("The weight map separates touching cells (against no weights)", "baseline", "no weight map"),
+            ("... and so does its border term (against class balance alone)", "baseline", "class balance only"),
+            (
+                "... also without class balance (border term alone, against no weights)",
+                "border term only",
+                "no weight map",
+            ),
         )
     ]
     try:
