@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -174,10 +175,12 @@ def build_site(source: Path = BUILD / "source", folder: Path = ROOT) -> Path:
     for page in pages:
         if not page.is_file() or page.stat().st_size == 0:
             raise RuntimeError(f"jupyter-book built no page {page.relative_to(html)}:\n{built.stdout.strip()}")
-    references = html / "book" / "references.html"
-    if references.exists():  # the builder calls the bibliography a list, but not its entries list items
-        text = references.read_text(encoding="utf-8")
-        write_text(references, text.replace('<div role="list" class="citation-list">', '<div class="citation-list">'))
+    for page in [*html.glob("*.html"), *html.glob("book/*.html")]:
+        text = page.read_text(encoding="utf-8")
+        # The theme's icons come as fonts and, once more, as 1.5 MB of script.
+        text = re.sub(r"<script [^>]*fontawesome[^>]*></script>", "", text)
+        # The builder calls the bibliography a list, but not its entries list items.
+        write_text(page, text.replace('<div role="list" class="citation-list">', '<div class="citation-list">'))
     return pages[0]
 
 

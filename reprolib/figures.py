@@ -54,8 +54,8 @@ def use_style() -> None:
     cycle = [c for name, c in OKABE_ITO.items() if name not in ("black", "yellow")]  # yellow lines vanish on white
     mpl.rcParams.update(
         {
-            "figure.dpi": 150,
-            "savefig.dpi": 150,
+            "figure.dpi": 120,
+            "savefig.dpi": 120,
             "figure.constrained_layout.use": True,
             "figure.facecolor": "white",
             "font.size": 9,
