@@ -98,6 +98,20 @@ def test_every_chapter_has_parameters_with_a_word_of_help(path):
     assert found and all(parameter.help for parameter in found.values())
 
 
+SAID = {"few seconds": 6, "ten seconds": 10, "quarter of a minute": 15, "half a minute": 30, "about a minute": 60}
+
+
+@pytest.mark.parametrize("path", [path for path in CHAPTERS if path.stem != "index"], ids=lambda path: path.stem)
+def test_time_and_memory_at_a_chapters_head_are_those_that_were_measured(path):
+    text = " ".join(cell.source for cell in chapters.read(path).cells if cell.cell_type == "markdown")
+    said = re.search(r"((?:\S+\s){0,3}(?:seconds|minute)),\s([\d.]+)\sGB\sof\smemory", text)
+    wanted = next(value for words, value in SAID.items() if words in " ".join(said[1].lower().split()))
+    found = book._read_records(book.BOOK / book.PUBLISHED)[path.stem]
+    assert wanted / 6 <= found.seconds <= 2.2 * wanted, f"said {wanted} s, measured {found.seconds} s"
+    ratio = float(said[2]) * 1e9 / (found.peak_mb * 2**20)
+    assert 0.6 <= ratio <= 1.6, f"said {said[2]} GB, measured {found.peak_mb} MiB"
+
+
 # the site
 
 
