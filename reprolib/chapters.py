@@ -177,7 +177,7 @@ def run(
     begin = time.perf_counter()
     try:
         with tempfile.TemporaryFile("w+") as messages:
-            code, usage = _wait(command, None if log else messages)
+            code, peak = _wait(command, None if log else messages)
             seconds = time.perf_counter() - begin
             if code != 0:
                 messages.seek(0)
@@ -185,21 +185,35 @@ def run(
         os.replace(aside, output)
     finally:
         aside.unlink(missing_ok=True)
-    peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)  # bytes there, KiB elsewhere
     return Execution(chapter.stem, code_hash(notebook), wanted, missing, date, round(seconds, 1), round(peak, 1))
 
 
-def _wait(command: list[str], messages) -> tuple[int, object]:
-    """Exit status of a command and the resources that it and its own children (the kernel) used."""
-    process = subprocess.Popen(command, stdout=messages, stderr=messages, stdin=subprocess.DEVNULL)
-    try:
-        _, code, usage = os.wait4(process.pid, 0)
-    except BaseException:  # an interrupt: papermill ends its kernel when it is told to stop
-        process.terminate()
-        process.wait()
-        raise
-    process.returncode = os.waitstatus_to_exitcode(code)
-    return process.returncode, usage
+# A process counts as its own the memory that its parent had when it began. So a small process stands between.
+_BETWEEN = """
+import resource, signal, subprocess, sys
+process = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL)
+signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+signal.signal(signal.SIGINT, lambda *_: None)  # the terminal sends it to papermill too
+code = process.wait()
+with open(sys.argv[1], "w") as file:
+    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code if code >= 0 else 1)
+"""
+
+
+def _wait(command: list[str], messages) -> tuple[int, float]:
+    """Exit status of a command, and the largest resident size (MiB) of it and of its own children (the kernel)."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "peak")
+        process = subprocess.Popen([sys.executable, "-c", _BETWEEN, file, *command], stdout=messages, stderr=messages)
+        try:
+            code = process.wait()
+        except BaseException:  # an interrupt: papermill ends its kernel when it is told to stop
+            process.terminate()
+            process.wait()
+            raise
+        peak = int(file.read_text()) if file.exists() else 0
+    return code, peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes there, KiB elsewhere
 
 
 def _error(executed: Path, messages: str) -> str:

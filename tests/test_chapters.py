@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -120,11 +121,12 @@ def test_a_run_takes_parameters_and_measures_the_kernel(tmp_path):
     hold = "from pathlib import Path\nheld = b'1' * (400 << 20)"
     path = _chapter(tmp_path / "book" / "a.ipynb", hold, "print(steps, rate, quick, repr(note), Path.cwd())")
     before = path.read_bytes()
+    ours = np.ones(2000 << 17)  # 2 GB of this process, which are not the chapter's
     values = {"steps": "7", "rate": "1e-5", "quick": "false", "note": "true"}
     execution = chapters.run(path, tmp_path / "out" / "b.ipynb", values, log=False)
     printed = nbformat.read(tmp_path / "out" / "b.ipynb", 4).cells[-1].outputs[0].text
     assert printed == f"7 1e-05 False 'true' {path.parent.resolve()}\n"
-    assert 400 < execution.peak_mb < 1500 and 0 < execution.seconds < 300
+    assert 400 < execution.peak_mb < 1500 < ours.nbytes / 2**20 and 0 < execution.seconds < 300
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["b.ipynb"]
     assert path.read_bytes() == before
 
