@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
+from PIL import Image
 
 from reprolib import data, status
 from reprolib.chapters import BOOK, chapters, code_hash, needs, parameters, read, run, strip
@@ -37,6 +38,7 @@ environment by itself, which takes some minutes. On Colab, put this into a cell 
 import sys; sys.path.insert(0, "project")
 ```
 """
+HEAVY = 150_000  # bytes of a picture, beyond which 256 colours must do: half as many bytes, no difference to the eye
 PUBLISHED = "published.json"  # in book/: the executions whose outputs the committed notebooks hold
 RECORD = "record.json"  # beside executed chapters: their executions
 
@@ -181,6 +183,11 @@ def build_site(source: Path = BUILD / "source", folder: Path = ROOT) -> Path:
         text = re.sub(r"<script [^>]*fontawesome[^>]*></script>", "", text)
         # The builder calls the bibliography a list, but not its entries list items.
         write_text(page, text.replace('<div role="list" class="citation-list">', '<div class="citation-list">'))
+    for picture in html.glob("_images/*.png"):
+        if picture.stat().st_size > HEAVY:
+            with Image.open(picture) as opened:
+                few = opened.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, kmeans=4, dither=Image.Dither.NONE)
+            few.save(picture, optimize=True)
     return pages[0]
 
 

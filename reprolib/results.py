@@ -120,7 +120,7 @@ def ancestors() -> list[Claim]:
     ours = [catalogue.em(fold) for fold in catalogue.EM_FOLDS]
     kinds = {kind: [catalogue.ancestors(fold)[kind] for fold in catalogue.EM_FOLDS] for kind in catalogue.ANCESTORS}
     large, small, fcn = kinds.values()
-    folds = f"at width 16, {len(ours)} EM folds, oracle threshold of each fold, no rotations, similar training time"
+    folds = f"at width 16, {len(ours)} EM folds, oracle threshold of each fold, no rotations"
     rows = [
         ordering(f"Ahead of the sliding window: {name}", paper, ours, large, metric, folds, "10_ancestors")
         for metric, name, paper in (
