@@ -33,7 +33,7 @@ BUILD = ROOT / "_build"
 LAUNCH = """**In the browser.** The rocket at the head of a chapter opens it on Binder or Colab. Binder makes the
 environment by itself, which takes some minutes. On Colab, put this into a cell before the first one and run it:
 
-```python
+```
 !git clone --depth 1 {url} project && pip install -q -e project
 import sys; sys.path.insert(0, "project")
 ```
