@@ -131,14 +131,22 @@ def assemble(
 
 def launchable(settings: dict) -> dict:
     """The site's settings; if they hold the project's address, with buttons for it, Binder and Colab."""
-    if not settings["repository"]["url"]:
+    repository, config = settings["repository"], settings["sphinx"]["config"]
+    if not repository["url"]:
         return settings
-    hubs = {"binderhub_url": "https://mybinder.org", "colab_url": "https://colab.research.google.com"}
-    buttons = {"use_repository_button": True, "use_issues_button": True}
-    return settings | {
-        "launch_buttons": settings["launch_buttons"] | hubs,
-        "html": settings["html"] | buttons,
+    theme = config["html_theme_options"] | {  # given to the theme: its options here replace Jupyter Book's own
+        "repository_url": repository["url"],
+        "repository_branch": repository["branch"],
+        "path_to_docs": repository["path_to_book"],
+        "use_repository_button": True,
+        "use_issues_button": True,
+        "launch_buttons": {
+            "notebook_interface": "jupyterlab",
+            "binderhub_url": "https://mybinder.org",
+            "colab_url": "https://colab.research.google.com",
+        },
     }
+    return settings | {"sphinx": settings["sphinx"] | {"config": config | {"html_theme_options": theme}}}
 
 
 def parameters_table(paths: Sequence[Path]) -> str:
