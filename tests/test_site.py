@@ -170,10 +170,9 @@ def test_one_setting_holds_the_projects_address(tmp_path, url):
     settings = yaml.safe_load((tmp_path / "source" / "_config.yml").read_text())
     page = (tmp_path / "source" / "book" / "rerun.md").read_text()
     assert ("Colab" in page) == (f"git clone --depth 1 {url} " in page) == bool(url) and "<!--" not in page
-    assert (
-        bool(settings["launch_buttons"]["colab_url"]) == bool(settings["launch_buttons"]["binderhub_url"]) == bool(url)
-    )
-    assert settings["html"]["use_repository_button"] == settings["html"]["use_issues_button"] == bool(url)
+    theme = settings["sphinx"]["config"]["html_theme_options"]
+    assert theme.get("repository_url", "") == url and "search_bar_text" in theme
+    assert bool(theme.get("launch_buttons")) == theme.get("use_repository_button", False) == bool(url)
 
 
 def test_every_image_has_an_alternative_text(pages):
