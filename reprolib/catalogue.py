@@ -25,7 +25,6 @@ MADE_LONGER = {  # which: U373 by intuition; HeLa the best of the short ones, si
 TRIAL_STEPS = {"phc-u373": (500, 2000), "dic-hela": (1200, 6000)}  # HeLa networks have learnt next to nothing after 500
 # Seconds a step on one core of an AVX-512 processor that computes in bfloat16; about eight times that in float32.
 SECONDS = {"u-net": 0.09, "n4": 0.052, "n4-65": 0.029, "fcn8": 0.083}
-PENDING: tuple[str, ...] = ()  # purposes that are planned and still to be made
 HEADLINE = ("EM, headline (Table 1)", "cells, headline (Table 2)")
 
 

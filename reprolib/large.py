@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-import torch
 from PIL import Image
 from torch import nn
 
@@ -120,13 +119,12 @@ def fill(
     side, step, halo = tile_geometry(tile, True, getattr(model, "geometry", VALID))
     height, width = image.shape
     mean, spread = grey_values(image)
-    kind = torch.empty(0, dtype=next(model.parameters(), torch.empty(0)).dtype).numpy().dtype
     places = [(top, left) for top in origins(height, side, step) for left in origins(width, side, step)]
     began = reported = time.perf_counter()
     with evaluating(model, reduced):
         for count, (top, left) in enumerate(places, start=1):
             values = (window(image, top - halo, left - halo, tile) - mean) / spread
-            probability = probabilities(model, values.astype(kind), reduced)[1].numpy()
+            probability = probabilities(model, values.astype(np.float32), reduced)[1].numpy()
             part = output[top : top + side, left : left + side]
             part[...] = np.round(255 * probability[: part.shape[0], : part.shape[1]])
             now = time.perf_counter()

@@ -118,7 +118,7 @@ def evaluating(model: nn.Module, reduced: bool = False) -> Iterator[None]:
 def probabilities(model: nn.Module, values: np.ndarray, reduced: bool = False) -> Tensor:
     """What a network, within ``evaluating``, makes of one input tile (h, w): (K, h', w') probabilities on the CPU."""
     parameter = next(model.parameters(), torch.empty(0))
-    batch = torch.from_numpy(values)[None, None].to(parameter.device)
+    batch = torch.from_numpy(values)[None, None].to(parameter.device, parameter.dtype)
     if reduced:
         return model(batch.to(memory_format=torch.channels_last)).float().softmax(dim=1)[0].cpu()
     return model(batch).softmax(dim=1)[0].cpu()

@@ -11,7 +11,7 @@ from reprolib import catalogue, chapters, claims, records, verify
 BOOK = records.PROJECT / "book"
 HEADLINE = [run for name in catalogue.HEADLINE for run in catalogue.plan()[name]]
 PLAN = catalogue.plan()
-NAMED = list(dict.fromkeys(run for name, runs in PLAN.items() if name not in catalogue.PENDING for run in runs))
+NAMED = list(dict.fromkeys(run for runs in PLAN.values() for run in runs))
 
 
 @pytest.mark.parametrize("experiment", NAMED, ids=records.record_name)
@@ -26,13 +26,6 @@ def test_every_experiment_that_the_book_names_is_recorded(experiment):
 def test_headline_weights_are_kept_and_are_the_recorded_ones(experiment):
     record = records.find(experiment, (records.PUBLISHED,))
     assert records.file_hash(records.weights_path(record)) == record["weights"]["sha256"]
-
-
-def test_what_is_called_pending_is_planned_and_not_complete():
-    for name in catalogue.PENDING:
-        assert not all(records.find(run, (records.PUBLISHED,)) for run in PLAN[name]), (
-            f"{name} is complete: not pending"
-        )
 
 
 def test_all_records_are_whole_and_all_weights_have_a_record():
