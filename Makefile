@@ -39,7 +39,7 @@ book: env
 test: env
 	@status=0; \
 	$(RUN) -m pytest tests || status=1; \
-	$(RUN) -m pytest --nbval book || status=1; \
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(RUN) -m pytest --nbval book || status=1; \
 	exit $$status
 
 publish: env

@@ -59,6 +59,11 @@ def chapters(names: Sequence[str] = (), folder: Path = BOOK) -> list[Path]:
     return [found[name] for name in names] if names else list(found.values())
 
 
+def titles(folder: Path = BOOK) -> dict[str, str]:
+    """The heading of each chapter by the notebook's name, in order."""
+    return {path.stem: read(path).cells[0].source.split("\n")[0].removeprefix("# ") for path in chapters(folder=folder)}
+
+
 def read(path: str | Path) -> nbformat.NotebookNode:
     """A chapter as a notebook. Raises FileNotFoundError or ValueError with one sentence where it is none."""
     path = Path(path)
@@ -153,13 +158,17 @@ def _typed(parameter: Parameter, value: object) -> bool | int | float | str:
 
 
 def run(
-    chapter: str | Path, output: str | Path, values: Mapping[str, object] | None = None, log: bool = True
+    chapter: str | Path,
+    output: str | Path,
+    values: Mapping[str, object] | None = None,
+    log: bool = True,
+    threads: int | None = None,
 ) -> Execution:
     """Execute a chapter with papermill into another file, in the kernel python3, in the chapter's folder.
 
     `values` set parameters (see `check`). The output is written aside and renamed when the last cell has run;
     a failing chapter leaves none, and raises RuntimeError naming the cell. `log` shows the chapter's output
-    meanwhile, on stderr.
+    meanwhile, on stderr. `threads` limits what the chapter computes on; None leaves it to PyTorch and Numba.
     """
     chapter, output = Path(chapter).resolve(), Path(output).resolve()
     notebook, wanted, typed = read(chapter), needs(chapter), check(chapter, values or {})
@@ -173,11 +182,12 @@ def run(
     command = [sys.executable, "-m", "papermill", str(chapter), str(aside), "--kernel", "python3"]
     command += ["--cwd", str(chapter.parent), "--no-progress-bar", "--parameters_yaml", yaml.safe_dump(typed)]
     command += ["--log-output"] if log else []
+    limits = {} if threads is None else dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), str(threads))
     date = datetime.datetime.now(datetime.UTC).isoformat(" ", "minutes").removesuffix("+00:00")
     begin = time.perf_counter()
     try:
         with tempfile.TemporaryFile("w+") as messages:
-            code, peak = _wait(command, None if log else messages)
+            code, peak = _wait(command, None if log else messages, os.environ | limits)
             seconds = time.perf_counter() - begin
             if code != 0:
                 messages.seek(0)
@@ -201,11 +211,12 @@ sys.exit(code if code >= 0 else 1)
 """
 
 
-def _wait(command: list[str], messages) -> tuple[int, float]:
+def _wait(command: list[str], messages, environment: Mapping[str, str]) -> tuple[int, float]:
     """Exit status of a command, and the largest resident size (MiB) of it and of its own children (the kernel)."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "peak")
-        process = subprocess.Popen([sys.executable, "-c", _BETWEEN, file, *command], stdout=messages, stderr=messages)
+        command = [sys.executable, "-c", _BETWEEN, file, *command]
+        process = subprocess.Popen(command, stdout=messages, stderr=messages, env=environment)
         try:
             code = process.wait()
         except BaseException:  # an interrupt: papermill ends its kernel when it is told to stop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 
@@ -136,6 +137,26 @@ def test_a_failing_chapter_names_its_cell_and_leaves_no_file(tmp_path):
     with pytest.raises(RuntimeError, match=r"a\.ipynb failed: cell \[3\] raised ValueError: the tile is odd"):
         chapters.run(path, tmp_path / "out" / "a.ipynb", log=False)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_all_chapters_are_tried_at_once_on_a_share_of_the_cores(tmp_path, capsys):
+    share = "import os\nprint(os.environ['OMP_NUM_THREADS'], os.environ['NUMBA_NUM_THREADS'])"
+    paths = [_chapter(tmp_path / f"{name}.ipynb", share) for name in "ab"]
+    done = book.execute_all(paths, tmp_path / "out")
+    cores = len(os.sched_getaffinity(0))
+    threads = cores // min(4, cores, 2)
+    for name in "ab":
+        printed = nbformat.read(tmp_path / "out" / f"{name}.ipynb", 4).cells[-1].outputs[0].text
+        assert printed == f"{threads} {threads}\n" and done[name].machine["threads"] == threads
+    assert list(book._read_records(tmp_path / "out" / book.RECORD)) == ["a", "b"]
+    assert "[2/2]" in (said := capsys.readouterr().out) and said.rstrip().endswith("0 s left")
+
+    paths.append(_chapter(tmp_path / "c.ipynb", "raise ValueError('no')"))
+    with pytest.raises(
+        RuntimeError, match=r"1 of 3 chapters failed\. c\.ipynb failed: cell \[2\] raised ValueError: no"
+    ):
+        book.execute_all(paths, tmp_path / "out")
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["a.ipynb", "b.ipynb"]  # no record
 
 
 def test_a_chapter_is_never_executed_in_place(chapter):
