@@ -12,8 +12,9 @@ A verdict follows from a rule, never from judgement:
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -45,21 +46,41 @@ def not_run_yet(claim: str, paper: str, chapter: str) -> Claim:
     return Claim(claim, paper, "-", "-", "not run yet", chapter)
 
 
-def table(rows: Sequence[Claim]) -> str:
-    """The table as HTML; each verdict is a badge that leads to its chapter. On a phone the rows are drawn as cards."""
-    lines = ['<table class="claims">', "<thead><tr>"]
-    heads = ("claim", "paper", "ours", "verdict", "protocol and command")
+def badge(verdict: str, text: str, tag: str, more: str) -> str:
+    """A verdict in its colour: an element `tag` with the attribute `more`."""
+    return f'<{tag} class="verdict verdict-{verdict.replace(" ", "-")}" {more}>{text}</{tag}>'
+
+
+def table(rows: Sequence[Claim], titles: Mapping[str, str]) -> str:
+    """The claims as HTML: how many have which verdict, then a table by chapter; each badge leads to the chapter.
+
+    A row's protocol and the command that re-runs it unfold on a click. On a phone the rows are drawn as cards, and a
+    script makes the counts buttons that show the rows of one verdict alone.
+
+    titles : of the chapters by the notebook's name; the table has their order.
+    """
+    counts = Counter(row.verdict for row in rows)
+    tally = (badge(v, f"{counts[v]} {v}", "span", f'data-verdict="{v}"') for v in VERDICTS if counts[v])
+    heads = ("claim", "paper", "ours", "verdict")
+    lines = [f'<p class="tally">{len(rows)} claims: {" ".join(tally)}</p>', '<table class="claims">', "<thead><tr>"]
     lines += [f'<th scope="col">{head}</th>' for head in heads]
-    lines += ["</tr></thead>", "<tbody>"]
-    for row in rows:
-        badge = (
-            f'<a class="verdict verdict-{row.verdict.replace(" ", "-")}" href="{row.chapter}.html">{row.verdict}</a>'
-        )
-        how = "-" if row.verdict == "not run yet" else f"{escape(row.protocol)}. <code>{row.command}</code>"
-        cells = (escape(row.claim), escape(row.paper), escape(row.ours), badge, how)
-        shown = (f'<td data-label="{head}">{cell}</td>' for head, cell in zip(heads, cells, strict=True))
-        lines.append(f"<tr>{''.join(shown)}</tr>")
-    return "\n".join([*lines, "</tbody></table>"])
+    lines += ["</tr></thead>"]
+    for chapter, title in titles.items():
+        found = [row for row in rows if row.chapter == chapter]
+        if not found:
+            continue
+        lines += ["<tbody>", f'<tr class="chapter"><th scope="rowgroup" colspan="4">{escape(title)}</th></tr>']
+        for row in found:
+            how = f"<p>{escape(row.protocol)}.</p><code>{row.command}</code>"
+            how = f"<details><summary>how</summary>{how}</details>" if row.verdict != "not run yet" else ""
+            parts = re.sub(r"(\de)-(\d)", "\\1\u2011\\2", row.ours).split("; ")  # 1e-9 is not to break at its sign
+            ours = "".join(f"<div>{escape(part)}</div>" for part in parts)
+            verdict = badge(row.verdict, row.verdict, "a", f'href="{row.chapter}.html"')
+            cells = (f"{escape(row.claim)}{how}", escape(row.paper), ours, verdict)
+            shown = (f'<td data-label="{head}">{cell}</td>' for head, cell in zip(heads, cells, strict=True))
+            lines.append(f'<tr data-verdict="{row.verdict}">{"".join(shown)}</tr>')
+        lines.append("</tbody>")
+    return "\n".join([*lines, "</table>"])
 
 
 def summary(rows: Sequence[Claim]) -> str:

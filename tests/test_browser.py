@@ -183,6 +183,29 @@ def test_the_claims_are_a_table_at_a_desk_and_cards_on_a_phone_and_badges_lead_t
             assert urlsplit(page.url).path.endswith(f"/book/{target}")
 
 
+def test_the_counts_show_the_claims_of_one_verdict_and_protocols_unfold(browser, address):
+    with opened(browser, 390, has_touch=True) as (page, wrong):
+        show(page, address + "book/index.html")
+        rows = page.locator("table.claims tr[data-verdict]")
+        counts = page.locator("p.tally button")
+        assert sum(int(button.inner_text().split()[0]) for button in counts.all()) == rows.count()
+        for button in counts.all():
+            number, verdict = button.inner_text().split(" ", 1)
+            button.tap()
+            shown = [row for row in rows.all() if row.is_visible()]
+            assert len(shown) == int(number) and {row.locator("a.verdict").inner_text() for row in shown} == {verdict}
+            assert all(
+                group.locator("tr:visible").count() != 1 for group in page.locator("tbody").all()
+            )  # a head alone
+        counts.last.focus()
+        page.keyboard.press("Enter")
+        assert all(row.is_visible() for row in rows.all())
+        how = rows.first.locator("details")
+        assert not how.locator("code").is_visible()
+        how.locator("summary").tap()
+        assert "reprolib run book/" in how.locator("code").inner_text() and not wrong
+
+
 # --- figures that answer ----------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from reprolib import catalogue, compare, records, results
@@ -115,12 +117,20 @@ def test_a_table_of_runs_says_what_differs_and_names_one_machine_once():
 
 
 def test_the_claims_table_is_html_with_badges_that_lead_to_chapters():
-    rows = [Claim("a < b", "1", "2", "how", "reproduced", "07_em"), not_run_yet("c", "3", "10_ancestors")]
-    html = table(rows)
-    assert "a &lt; b" in html and html.count("<tr>") == 3
+    rows = [
+        Claim("a < b", "1", "2; 3e-9", "how", "reproduced", "07_em"),
+        not_run_yet("c", "3", "10_ancestors"),
+        Claim("d", "4", "5", "so", "reproduced", "07_em"),
+    ]
+    html = table(rows, {"06_training": "Training", "07_em": "EM & more", "10_ancestors": "Ancestors"})
+    assert "a &lt; b" in html and html.count("<tr data-verdict=") == len(rows)
+    assert re.findall(r'colspan="4">([^<]*)', html) == ["EM &amp; more", "Ancestors"]  # and none without a claim
+    assert html.index(">a &lt; b<") < html.index(">d<") < html.index(">c<")  # by chapter
     assert '<a class="verdict verdict-reproduced" href="07_em.html">reproduced</a>' in html
-    assert "how. <code>reprolib run book/07_em.ipynb</code>" in html
-    assert summary(rows) == "2 claims: 1 reproduced, 1 not run yet."
+    assert "<details><summary>how</summary><p>how.</p><code>reprolib run book/07_em.ipynb</code></details>" in html
+    assert html.count("<details>") == 2  # one for each that has a protocol
+    assert 'data-verdict="reproduced">2 reproduced</span>' in html and "<div>2</div><div>3e\u20119</div>" in html
+    assert summary(rows) == "3 claims: 2 reproduced, 1 not run yet."
     with pytest.raises(ValueError, match="verdict 'fine' is unknown"):
         Claim("a", "b", "c", "d", "fine", "07_em")
 

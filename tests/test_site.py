@@ -193,3 +193,17 @@ def test_no_table_is_shown_as_raw_markdown(pages):
 def test_markdown_outputs_hold_no_formulas_which_would_be_shown_raw(path):
     outputs = [out for cell in chapters.read(path).cells for out in cell.get("outputs", [])]
     assert [out for out in outputs if "$" in out.get("data", {}).get("text/markdown", "")] == []
+
+
+@each_chapter
+def test_every_table_of_a_chapter_has_a_number_and_a_caption_that_ends_like_a_sentence(site, path):
+    """But those that stand where no chapter number does: a "Table 1" there would pass for the paper's."""
+    text = (site / "book" / f"{path.stem}.html").read_text(encoding="utf-8")
+    tables = re.findall(r"<table\b.*?</table>", text, re.DOTALL)
+    numbered = [re.search(r'<caption><span class="caption-number">Table ([\d.]+) </span>(.*?)<a', t) for t in tables]
+    if not path.stem[0].isdigit():
+        assert not any(numbered)
+        return
+    chapter = int(path.stem[:2])
+    assert [found and found[1] for found in numbered] == [f"{chapter}.{k}" for k in range(1, len(tables) + 1)]
+    assert all(found[2].endswith(".</span>") for found in numbered)

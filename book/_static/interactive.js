@@ -111,6 +111,33 @@
     draw();
   }
 
+  // The counts of verdicts above the claims: a click shows the claims of one verdict alone, a second one all again.
+  function tally(line) {
+    const groups = [...line.parentElement.querySelectorAll("table.claims tbody")];
+    const buttons = [...line.querySelectorAll("[data-verdict]")].map((word) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = word.className;
+      button.textContent = word.textContent;
+      button.dataset.verdict = word.dataset.verdict;
+      button.title = "show these alone";
+      word.replaceWith(button);
+      return button;
+    });
+    function show(verdict) {
+      buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.verdict === verdict)));
+      groups.forEach((group) => {
+        const rows = [...group.querySelectorAll("tr[data-verdict]")];
+        rows.forEach((row) => { row.hidden = verdict !== null && row.dataset.verdict !== verdict; });
+        group.hidden = rows.every((row) => row.hidden);
+      });
+    }
+    buttons.forEach((button) => button.addEventListener("click", () => {
+      show(button.getAttribute("aria-pressed") === "true" ? null : button.dataset.verdict);
+    }));
+    show(null);
+  }
+
   // What scrolls sideways within itself must be reachable by keys.
   function reachable() {
     document.querySelectorAll(".bd-article table, .bd-article div.math, .bd-article pre").forEach((element) => {
@@ -124,6 +151,7 @@
     document.querySelectorAll("figure.viewer").forEach(viewer);
     document.querySelectorAll("figure.divider").forEach(divider);
     document.querySelectorAll("figure.explorer").forEach(explorer);
+    document.querySelectorAll("p.tally").forEach(tally);
     reachable();
   }
 
