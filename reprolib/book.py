@@ -209,6 +209,7 @@ def build_site(source: Path = BUILD / "source", folder: Path = ROOT) -> Path:
         text = page.read_text(encoding="utf-8")
         # The theme's icons come as fonts and, once more, as 1.5 MB of script.
         text = re.sub(r"<script [^>]*fontawesome[^>]*></script>", "", text)
+        text = text.replace(", and others. ", " et al. ")
         # The builder calls the bibliography a list, but not its entries list items.
         write_text(page, text.replace('<div role="list" class="citation-list">', '<div class="citation-list">'))
     for picture in html.glob("_images/*.png"):

@@ -141,7 +141,7 @@ def test_an_ablation_is_judged_by_all_three_scores_of_table_1(recorded):
         for experiment, values in ((BASE, (1, 1, 1)), (second[0], without)):
             held_out = {metric: {"score": value} for metric, value in zip(results.TABLE_1, values, strict=True)}
             recorded[experiment] = {"scores": {"held_out": held_out}}
-        row = results.ablation("a", "b", first, second, "")
+        row = results.ablation("a", "b", first, second)
         assert row.verdict == verdict
     assert row.ours.startswith("warping error 1.00000 with, 0.50000 without (-0.50000, 0 of 1); Rand error 1.000 with")
-    assert results.ablation("a", "b", first, [BASE.replace(dropout=0.1)], "").verdict == "not run yet"
+    assert results.ablation("a", "b", first, [BASE.replace(dropout=0.1)]).verdict == "not run yet"
