@@ -26,7 +26,7 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from reprolib import data, status, train
+from reprolib import chinese, claims, data, status, train
 from reprolib.chapters import BOOK, chapters, code_hash, needs, parameters, read, run, strip
 from reprolib.files import write_text
 from reprolib.status import Execution, Shown
@@ -140,12 +140,21 @@ def assemble(
         if shown[-1].source == "fresh":
             strip(executed / path.name, source / "book" / path.name)
     write_text(source / "book" / "status.md", status.page(shown))
-    rerun = source / "book" / "rerun.md"
-    if rerun.exists():
-        text = rerun.read_text(encoding="utf-8")
-        text = text.replace("<!-- parameters -->", parameters_table(chapters(folder=book)))
-        url = settings["repository"]["url"]
-        write_text(rerun, text.replace("<!-- launch -->", LAUNCH.format(url=url) if url else ""))
+    url = settings["repository"]["url"]
+    made = {
+        "rerun.md": {
+            "<!-- parameters -->": lambda: parameters_table(chapters(folder=book)),
+            "<!-- launch -->": lambda: LAUNCH.format(url=url) if url else "",
+        },
+        "zh.md": {"<!-- results -->": lambda: chinese.results(claims.claims())},
+    }
+    for name, parts in made.items():
+        page = source / "book" / name
+        if page.exists():
+            text = page.read_text(encoding="utf-8")
+            for mark, part in parts.items():
+                text = text.replace(mark, part())
+            write_text(page, text)
     return shown
 
 

@@ -92,7 +92,11 @@ def summary(rows: Sequence[Claim]) -> str:
 def plain_table(rows: Sequence[Claim]) -> str:
     """The same for the README, which a test holds equal to this: ``python -m reprolib.claims`` prints it."""
     lines = [f"**{summary(rows)}**", "", "| claim | paper | ours | verdict |", "|---|---|---|---|"]
-    lines += [f"| {row.claim} | {row.paper} | {row.ours} | {row.verdict} |" for row in rows]
-    lines += ["", "<details><summary>The protocol of each row: data, folds or seeds, measure, rule</summary>", ""]
-    lines += ["| claim | protocol |", "|---|---|", *(f"| {row.claim} | {row.protocol} |" for row in rows)]
+    lines += [f"| {row.claim} | {row.paper} | {row.ours.replace('; ', '<br>')} | {row.verdict} |" for row in rows]
+    lines += ["", "<details><summary>How each was measured: data, folds or seeds, measure, rule</summary>", ""]
+    shared: dict[str, list[str]] = {}
+    for row in rows:
+        shared.setdefault(row.protocol, []).append(row.claim)
+    lines += ["| claims | protocol |", "|---|---|"]
+    lines += [f"| {'<br>'.join(claims)} | {protocol} |" for protocol, claims in shared.items()]
     return "\n".join([*lines, "", "</details>"])

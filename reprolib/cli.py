@@ -78,6 +78,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--tile", type=int, help="side of the input tile in px (default: as large as --memory allows)")
     sub.add_argument("--memory", type=float, default=1.0, metavar="GIB", help="for one tile's features (default: 1)")
     sub.add_argument("--fast", action="store_true", help="in bfloat16 where the processor computes in it")
+    sub.add_argument(
+        "--cells", type=Path, help="write the cells too: 16-bit labels (.png or .tif), 0 = background"
+    )
+    sub.add_argument("--threshold", type=float, help="of cells (default: fixed on the training images)")
+    sub.add_argument("--smallest", type=int, default=0, metavar="PX", help="drop smaller cells (default: none)")
     sub.set_defaults(command=predict_command)
 
     sub = commands.add_parser("export", help="segment a challenge's images with recorded networks, in its own format")
@@ -214,9 +219,19 @@ def verify_command(options) -> int:
 
 
 def predict_command(options) -> int:
-    from reprolib import large, records, train
+    from reprolib import export, large, records, train
 
-    model = train.network(records.read(options.record))
+    if options.cells is None and (options.threshold is not None or options.smallest):
+        raise ValueError("threshold and smallest are about cells: say where to write them, --cells FILE")
+    if options.cells and options.cells.suffix.lower() not in (".png", ".tif", ".tiff"):
+        raise ValueError(f"{options.cells} must end in .png or .tif: labels are kept without loss")
+    if options.cells and options.cells.resolve() in (options.output.resolve(), options.image.resolve()):
+        raise ValueError(f"{options.cells} is the image or its probability: give the cells a file of their own")
+    run = records.read(options.record)
+    threshold = export.cells_threshold(run) if options.threshold is None else options.threshold
+    if not 0 <= threshold <= 1 or options.smallest < 0:
+        raise ValueError(f"threshold must be in [0, 1], not {threshold}, and smallest 0 px or more")
+    model = train.network(run)
     reduced = options.fast and train.number_format(next(model.parameters()).device) == "bfloat16"
     if options.fast and not reduced:
         print("this processor does not compute in bfloat16: --fast changes nothing", file=sys.stderr)
@@ -230,6 +245,9 @@ def predict_command(options) -> int:
         reduced=reduced,
     )
     print(f"{options.output}: probability of class 1, {height} x {width} px")
+    if options.cells:
+        count = export.cells(options.output, options.cells, threshold, options.smallest)
+        print(f"{options.cells}: {count} cells, above the probability {threshold:g}")
     return 0
 
 

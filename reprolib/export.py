@@ -13,6 +13,7 @@ from PIL import Image
 from reprolib import ctc, data, evaluate, train
 from reprolib.experiment import Experiment
 from reprolib.files import replacing
+from reprolib.large import open_image
 from reprolib.tiling import SEVEN_ROTATIONS
 
 Report = Callable[[str], None]
@@ -56,6 +57,33 @@ def export(
     return output
 
 
+def cells(probability: Path, output: Path, threshold: float, smallest: int = 0) -> int:
+    """Cells of an image that `large.predict_file` wrote, as a label image; gives their number.
+
+    Args:
+        probability: 8-bit image, 255 = certainly cell.
+        output: .png or .tif; uint16, 0 = background, one number for each connected component.
+        threshold: of the probability, in [0, 1]; see `cells_threshold` for the one fixed on training images.
+        smallest: components of fewer px are dropped.
+
+    Raises:
+        ValueError: if there are more than 65,535 cells, or as `ctc.instances`.
+    """
+    labels = ctc.instances(open_image(probability) > 255 * threshold, smallest=smallest)
+    count = int(labels.max())
+    if count >= 2**16:
+        raise ValueError(f"{count} cells are more than a 16-bit label image holds: raise threshold or smallest")
+    with replacing(output) as aside:
+        Image.fromarray(labels.astype(np.uint16)).save(aside, "PNG" if output.suffix.lower() == ".png" else "TIFF")
+    return count
+
+
+def cells_threshold(run: dict) -> float:
+    """The threshold that was fixed on a run's training images: for SEG or, on EM, for the Rand error."""
+    training = run["scores"]["training"]
+    return training["seg" if "seg" in training else "rand_error"]["threshold"]
+
+
 def _slices(runs: Sequence[dict], output: Path, angles: Sequence[float], report: Report) -> Path:
     models = [train.network(run) for run in runs]
     images = data.frames("isbi2012", "test-volume.tif")
@@ -72,7 +100,7 @@ def _slices(runs: Sequence[dict], output: Path, angles: Sequence[float], report:
 def _video(run: dict, output: Path, angles: Sequence[float], threshold: float | None, report: Report) -> None:
     experiment, model = Experiment.from_dict(run["experiment"]), train.network(run)
     video = f"{experiment.fold:02d}"  # fold 1 holds out video 01
-    level = run["scores"]["training"]["seg"]["threshold"] if threshold is None else threshold
+    level = cells_threshold(run) if threshold is None else threshold
     images = data.frames(experiment.data, video)
     output.mkdir(parents=True, exist_ok=True)
     part, folder = Path(tempfile.mkdtemp(dir=output, prefix=".part")), output / f"{video}_RES"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import measure
 
 from reprolib import cli, data, records, train
 from reprolib.experiment import Experiment
@@ -74,6 +75,30 @@ def test_train_records_then_finds_the_record_and_predict_uses_it(tmp_path, monke
     from reprolib.tiling import predict
 
     assert np.abs(found / 255 - predict(model, image, tile=204)[1]).max() <= 0.5 / 255 + 1e-6
+
+    cells = tmp_path / "cells.png"
+    words = ["predict", str(path), str(tmp_path / "own.png"), str(tmp_path / "out.tif"), "--tile", "204"]
+    middle = float(np.median(found)) / 255
+    capsys.readouterr()
+    assert cli.main([*words, "--cells", str(cells), "--threshold", str(middle), "--smallest", "4"]) == 0
+    with Image.open(cells) as file:
+        labels = np.asarray(file)
+    whole = measure.label(found > 255 * middle, connectivity=1)
+    sizes = np.bincount(whole.ravel())
+    assert labels.dtype == np.uint16 and labels.max() == (sizes[1:] >= 4).sum() > 1
+    assert np.array_equal(labels > 0, (whole > 0) & (sizes[whole] >= 4))
+    assert f"{labels.max()} cells, above the probability" in capsys.readouterr().out
+    assert cli.main([*words, "--cells", str(cells)]) == 0  # by the training images' threshold
+    fixed = record["scores"]["training"]["rand_error"]["threshold"]
+    assert np.array_equal(np.asarray(Image.open(cells)) > 0, found > 255 * fixed)
+    for wrong, told in (
+        (["--smallest", "4"], "--cells FILE"),
+        (["--cells", str(tmp_path / "cells.jpg")], "must end in .png or .tif"),
+        (["--cells", str(tmp_path / "out.tif")], "a file of their own"),
+        (["--cells", str(cells), "--threshold", "40"], "in [0, 1], not 40"),
+    ):
+        assert cli.main([*words, *wrong]) == 2
+        assert told in capsys.readouterr().err
 
     again = tmp_path / "fast.tif"
     assert cli.main(["predict", str(path), str(tmp_path / "own.png"), str(again), "--tile", "204", "--fast"]) == 0

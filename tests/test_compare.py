@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from reprolib import catalogue, compare, records, results
+from reprolib import catalogue, chinese, claims, compare, records, results
 from reprolib.claim import Claim, not_run_yet, summary, table
 from reprolib.compare import Pairs, markdown, pairs, spread
 
@@ -145,3 +145,12 @@ def test_an_ablation_is_judged_by_all_three_scores_of_table_1(recorded):
         assert row.verdict == verdict
     assert row.ours.startswith("warping error 1.00000 with, 0.50000 without (-0.50000, 0 of 1); Rand error 1.000 with")
     assert results.ablation("a", "b", first, [BASE.replace(dropout=0.1)]).verdict == "not run yet"
+
+
+def test_the_chinese_summary_names_every_claim_and_its_verdict():
+    rows = claims.claims()
+    text = chinese.results(rows)
+    assert text.count('class="verdict') == len(rows) and set(chinese.CLAIMS) == {row.claim for row in rows}
+    assert sum(map(int, re.findall(r" (\d+) 条", text.split("：")[1]))) == len(rows)
+    seg = next(row for row in rows if "U373" in row.claim)
+    assert f"| {seg.paper} | {seg.ours.split(';')[0]} |" in text
