@@ -5,6 +5,8 @@ The captions stand in the cell's metadata, one for each table in order, where th
     {"reprolib": {"tables": [{"name": "tab-scores", "caption": "Scores of five folds, in the order of *difficulty*."}]}}
 
 A table written in Markdown gets its own by the directive ``table``. Text refers to both by {numref}`tab-scores`.
+
+Pages outside of the numbered chapters count by a letter, so that nobody takes their Figure 2 for the paper's.
 """
 
 from __future__ import annotations
@@ -42,6 +44,18 @@ def inline(text: str) -> list[nodes.Node]:
     return [child.deepcopy() for child in paragraph]
 
 
+def letter(app, env) -> list[str]:
+    """Figure 1, 2 ... of an unnumbered page become S.1, S.2 ... if its title begins with S (but for "The")."""
+    for page, kinds in env.toc_fignumbers.items():
+        initial = env.titles[page].astext().removeprefix("The ")[0].upper()
+        for numbers in kinds.values():
+            if all(len(number) == 1 for number in numbers.values()):
+                for count, name in enumerate(numbers, start=1):
+                    numbers[name] = (initial, count)
+    return []
+
+
 def setup(app) -> dict:
     app.add_transform(TableCaptions)
+    app.connect("env-get-updated", letter, priority=900)  # Sphinx itself counts at 500
     return {"parallel_read_safe": True}

@@ -83,6 +83,13 @@ def table(rows: Sequence[Claim], titles: Mapping[str, str]) -> str:
     return "\n".join([*lines, "</table>"])
 
 
+def verdicts(rows: Sequence[Claim]) -> str:
+    """The same for a chapter, as Markdown: claim, ours, verdict."""
+    lines = ["| claim | ours | verdict |", "|---|---|---|"]
+    lines += [f"| {row.claim} | {row.ours.replace('; ', '<br>')} | **{row.verdict}** |" for row in rows]
+    return "\n".join(lines).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+
+
 def summary(rows: Sequence[Claim]) -> str:
     """How many rows have which verdict, in one line of Markdown: "30 claims: 3 exact, 14 reproduced ..."."""
     counts = Counter(row.verdict for row in rows)

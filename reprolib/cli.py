@@ -78,9 +78,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--tile", type=int, help="side of the input tile in px (default: as large as --memory allows)")
     sub.add_argument("--memory", type=float, default=1.0, metavar="GIB", help="for one tile's features (default: 1)")
     sub.add_argument("--fast", action="store_true", help="in bfloat16 where the processor computes in it")
-    sub.add_argument(
-        "--cells", type=Path, help="write the cells too: 16-bit labels (.png or .tif), 0 = background"
-    )
+    sub.add_argument("--cells", type=Path, help="write the cells too: 16-bit labels (.png or .tif), 0 = background")
     sub.add_argument("--threshold", type=float, help="of cells (default: fixed on the training images)")
     sub.add_argument("--smallest", type=int, default=0, metavar="PX", help="drop smaller cells (default: none)")
     sub.set_defaults(command=predict_command)

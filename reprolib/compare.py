@@ -90,18 +90,35 @@ def pairs(first: Iterable[Experiment], second: Iterable[Experiment], metric: str
     return Pairs(metric, *found)
 
 
+def number(value: float, digits: int, sign: str = "") -> str:
+    """A number for print: a true minus, and none before a zero. ``sign`` as in a format: "+" shows the plus too."""
+    text = f"{value:{sign}.{digits}f}"
+    if float(text) == 0:
+        text = f"{0:.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
 def spread(values: Sequence[float], digits: int) -> str:
     """ "mean ± standard deviation", the latter of a sample; one value alone stands by itself."""
     if len(values) == 1:
-        return f"{values[0]:.{digits}f}"
-    mean, deviation = statistics.fmean(values), statistics.stdev(values)
-    return f"{mean:.{digits}f} ± {deviation:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+        return number(values[0], digits)
+    return f"{number(statistics.fmean(values), digits)} ± {number(statistics.stdev(values), digits)}"
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
     """A table in Markdown; the first ``words`` columns are text, the others numbers, set to the right."""
     lines = [head, ["---"] * words + ["--:"] * (len(head) - words), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    text = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+
+
+def setting(name: str, value: object) -> str:
+    """A field of an experiment as one says it: "fold 2", "all images", "no rotate"."""
+    if name == "images" and value == 0:
+        return "all images"
+    if isinstance(value, bool):
+        return name if value else f"no {name}"
+    return f"{value} images" if name == "images" else f"{name} {value}"
 
 
 def runs_table(runs: Iterable[dict]) -> str:
@@ -124,9 +141,9 @@ def runs_table(runs: Iterable[dict]) -> str:
     for run, machine in zip(runs, machines, strict=True):
         row = [
             f"`{run['path'].name}`",
-            ", ".join(f"{name} {run['experiment'][name]}" for name in names) or "-",
-            f"{run['training_seconds'] / 60:.1f} min",
-            f"{run['peak_memory_bytes'] / 2**30:.1f} GiB",
+            ", ".join(setting(name, run["experiment"][name]) for name in names) or "-",
+            f"{run['training_seconds'] / 60:.1f}\N{NO-BREAK SPACE}min",
+            f"{run['peak_memory_bytes'] / 2**30:.1f}\N{NO-BREAK SPACE}GiB",
             f"`{run['weights']['sha256'][:12]}`",
         ]
         rows.append(row + [machine] * (not alone))

@@ -105,6 +105,9 @@ def test_the_trade_off_needs_both_of_its_halves(recorded, large, small, verdict)
 def test_a_table_sets_numbers_to_the_right():
     assert markdown(("name", "a"), [("x", "1")]) == "| name | a |\n| --- | --: |\n| x | 1 |"
     assert spread((1.0, 3.0), 1) == "2.0 ± 1.4" and spread((1.0,), 2) == "1.00"
+    assert spread((-0.0001, 0.0001), 2) == "0.00 ± 0.00" and compare.number(-1.5, 1) == "\u22121.5"
+    assert compare.number(0.04, 1, "+") == "0.0" and compare.number(0.16, 1, "+") == "+0.2"
+    assert compare.setting("images", 0) == "all images" and compare.setting("rotate", False) == "no rotate"
     assert compare.runs_table([]).count("\n") == 1
 
 
@@ -143,7 +146,9 @@ def test_an_ablation_is_judged_by_all_three_scores_of_table_1(recorded):
             recorded[experiment] = {"scores": {"held_out": held_out}}
         row = results.ablation("a", "b", first, second)
         assert row.verdict == verdict
-    assert row.ours.startswith("warping error 1.00000 with, 0.50000 without (-0.50000, 0 of 1); Rand error 1.000 with")
+    assert row.ours.startswith(
+        "warping error 1.00000 with, 0.50000 without (\u22120.50000, 0 of 1); Rand error 1.000 with"
+    )
     assert results.ablation("a", "b", first, [BASE.replace(dropout=0.1)]).verdict == "not run yet"
 
 

@@ -33,9 +33,11 @@
         slider.parentElement.querySelector("output").textContent = data.axes[k].labels[at[k]];
       });
       buttons.forEach((button, k) => button.setAttribute("aria-pressed", String(k === layer)));
-      values.textContent = Object.entries(data.values)
-        .map(([name, row]) => `${name} ${row[row.length === 1 ? 0 : index]}`)
-        .join("   ·   ");
+      values.replaceChildren(...Object.entries(data.values).flatMap(([name, row]) => {
+        const item = document.createElement("span");
+        item.textContent = `${name} ${row[row.length === 1 ? 0 : index]}`;
+        return [item, " "];
+      }));
     }
 
     sliders.forEach((slider) => slider.addEventListener("input", draw));
@@ -140,7 +142,7 @@
 
   // What scrolls sideways within itself must be reachable by keys.
   function reachable() {
-    document.querySelectorAll(".bd-article table, .bd-article div.math, .bd-article pre").forEach((element) => {
+    document.querySelectorAll(".bd-article table, .bd-article .pst-scrollable-table-container, .bd-article div.math, .bd-article pre").forEach((element) => {
       if (element.scrollWidth > element.clientWidth + 1) {
         element.tabIndex = 0;
       }
