@@ -183,6 +183,16 @@ def test_the_claims_are_a_table_at_a_desk_and_cards_on_a_phone_and_badges_lead_t
             assert urlsplit(page.url).path.endswith(f"/book/{target}")
 
 
+def test_marks_stay_transparent_over_their_picture_in_the_dark(browser, address, names, site):
+    for kind in ("viewer", "divider"):
+        with opened(browser, color_scheme="dark") as (page, _):
+            show(page, address + viewers(names, site, kind)[0])
+            page.evaluate("document.documentElement.dataset.theme = 'dark'")
+            for picture in page.locator(f"figure.{kind} img").all():
+                seen = picture.evaluate("e => [getComputedStyle(e).backgroundColor, getComputedStyle(e).padding]")
+                assert seen == ["rgba(0, 0, 0, 0)", "0px"]
+
+
 def test_the_counts_show_the_claims_of_one_verdict_and_protocols_unfold(browser, address):
     with opened(browser, 390, has_touch=True) as (page, wrong):
         show(page, address + "book/index.html")

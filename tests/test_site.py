@@ -201,8 +201,9 @@ def test_every_table_of_a_chapter_has_a_number_and_a_caption_that_ends_like_a_se
     text = (site / "book" / f"{path.stem}.html").read_text(encoding="utf-8")
     numbered = [
         re.search(r'<caption><span class="caption-number">Table ([\w.]+) </span>(.*?)<a', t)
-        for t in re.findall(r'<table class="docutils\b.*?</table>', text, re.DOTALL)
+        for t in re.findall(r'<table class="table".*?</table>', text, re.DOTALL)
     ]
+    assert numbered and text.count("<table") == len(numbered) + text.count('<table class="claims"')
     chapter = int(path.stem[:2]) if path.stem[0].isdigit() else "S"
     if path.stem != "index":
         assert [found and found[1] for found in numbered] == [f"{chapter}.{k}" for k in range(1, len(numbered) + 1)]
