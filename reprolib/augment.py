@@ -14,6 +14,7 @@ What the paper leaves open, and what is done here:
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -41,8 +42,31 @@ def displacement(tile: int, std: float = 10.0, generator: torch.Generator | None
     """
     if tile < 2 or not (math.isfinite(std) and std >= 0):
         raise ValueError(f"a displacement field needs a tile of at least 2 px and std >= 0, not {tile} and {std}")
-    grid = std * torch.randn(1, 2, GRID, GRID, generator=generator)
+    return field(std * torch.randn(1, 2, GRID, GRID, generator=generator), tile)
+
+
+def field(grid: Tensor, tile: int) -> Tensor:
+    """(2, tile, tile) displacements in px from the coarse grid's vectors (1, 2, 3, 3), by bicubic interpolation."""
     return F.interpolate(grid, size=(tile, tile), mode="bicubic", align_corners=True)[0]
+
+
+class Draw(NamedTuple):
+    """The random numbers of one training sample: six of [0, 1), and the coarse grid's vectors in px (none: rigid)."""
+
+    uniform: list[float]  # angle, row, column, flip, contrast, brightness
+    grid: Tensor | None  # (1, 2, 3, 3) float32
+
+
+def draw(generator: torch.Generator, elastic: float = 10.0) -> Draw:
+    """Draw the random numbers of a sample, on the CPU: the same state gives the same sample on every device.
+
+    Raises:
+        ValueError: if elastic is negative or not finite.
+    """
+    if not (math.isfinite(elastic) and elastic >= 0):
+        raise ValueError(f"elastic must be a finite number of px >= 0, not {elastic}")
+    uniform = torch.rand(6, generator=generator).tolist()
+    return Draw(uniform, elastic * torch.randn(1, 2, GRID, GRID, generator=generator) if elastic > 0 else None)
 
 
 def augment(
@@ -75,25 +99,37 @@ def augment(
     Raises:
         ValueError: on wrong shapes, an impossible tile, or numbers out of range.
     """
+    return warp(image, labels, tile, draw(generator, elastic), rotate, grey, flip, halo)
+
+
+def warp(
+    image: Tensor,
+    labels: Tensor,
+    tile: int,
+    drawn: Draw,
+    rotate: bool = True,
+    grey: float = 0.1,
+    flip: bool = False,
+    halo: int = HALO,
+) -> tuple[Tensor, Tensor]:
+    """`augment`, by random numbers that are drawn already; computes on the device that holds image, labels and grid."""
     if image.ndim != 2 or labels.ndim != 3 or labels.shape[1:] != image.shape or min(image.shape) < 2:
         raise ValueError(f"image (H, W) and labels (L, H, W) do not fit: {tuple(image.shape)}, {tuple(labels.shape)}")
     if not 0 <= grey < 1:
         raise ValueError(f"grey must be in [0, 1), not {grey}")
-    if not (math.isfinite(elastic) and elastic >= 0):
-        raise ValueError(f"elastic must be a finite number of px >= 0, not {elastic}")
     if tile <= 2 * halo:
         raise ValueError(f"a tile of {tile} px leaves nothing within a halo of {halo} px on each side")
     height, width = image.shape
-    uniform = torch.rand(6, generator=generator).tolist()
+    uniform = drawn.uniform
     angle = 2 * math.pi * uniform[0] if rotate else 0.0
     mirror = -1.0 if flip and uniform[3] < 0.5 else 1.0
 
-    along = torch.arange(tile, dtype=torch.float32) - (tile - 1) / 2
+    along = torch.arange(tile, dtype=torch.float32, device=image.device) - (tile - 1) / 2
     y, x = torch.meshgrid(along, mirror * along, indexing="ij")
     rows = math.cos(angle) * y - math.sin(angle) * x + uniform[1] * (height - 1)
     columns = math.sin(angle) * y + math.cos(angle) * x + uniform[2] * (width - 1)
-    if elastic > 0:
-        dy, dx = displacement(tile, elastic, generator)
+    if drawn.grid is not None:
+        dy, dx = field(drawn.grid, tile)
         rows, columns = rows + dy, columns + dx
 
     # grid_sample wants (x, y) in [-1, 1], pixel centres on the ends; "reflection" then does not repeat the edge pixel.

@@ -20,11 +20,12 @@ from reprolib.files import (
     find,
     pixel_hash,
     present,
+    published_hash,
     read_array,
     read_image,
     verify,
 )
-from reprolib.sources import PHANTOM_OF, REAL, SOURCES, known, nearest
+from reprolib.sources import PHANTOM_OF, REAL, SOURCES, TEST_LABELS, TEST_ROWS, known, nearest
 
 __all__ = [
     "PHANTOM_OF",
@@ -39,6 +40,8 @@ __all__ = [
     "load",
     "load_folder",
     "present",
+    "silver_truth",
+    "test_labels",
     "unannotated",
     "unmasked_markers",
     "untrained",
@@ -123,17 +126,49 @@ def frames(name: str, key: str, folder: str | Path | None = None) -> np.ndarray:
     """
     if known(name) not in SOURCES:
         raise ValueError(f"{name} is made from a seed and has no parts, as {', '.join(REAL)} have.")
-    parts = [part for part in SOURCES[name].arrays if "label" not in part and "_GT" not in part]
+    parts = [part for part in SOURCES[name].arrays if not any(word in part for word in ("label", "_GT", "_ST"))]
     if key not in parts:
         raise ValueError(f"{name} has no images {key!r}: {nearest(key, parts)}")
     return _published(name, find(name, folder), key)
+
+
+def test_labels(folder: str | Path | None = None) -> np.ndarray:
+    """Labels of ISBI 2012's test slices, rows 66 to 511 of each, verified: (30, 446, 512) uint8, 255 = cell.
+
+    For scoring alone: nothing may be chosen on them. They lie in the challenge's archive as ``test-labels.tif``; a
+    recovered copy, complete in these rows, may stand in for it.
+
+    Raises:
+        MissingData: if neither file is there.
+        ValueError: if it does not hold the published pixels.
+    """
+    root = find("isbi2012", folder)
+    for key in TEST_LABELS:
+        if (root / key).exists():
+            return _published("isbi2012", root, key)[:, slice(*TEST_ROWS)]
+    raise MissingData(
+        f"{root} lacks {TEST_LABELS[0]}, the labels of the test slices: it lies in the archive of the challenge, "
+        f"{SOURCES['isbi2012'].address}."
+    )
+
+
+def silver_truth(name: str, video: int, folder: str | Path | None = None) -> np.ndarray:
+    """The challenge's silver truth of a whole video, (N, H, W) int32 instance labels, verified; later than the paper.
+
+    Args:
+        name: of a cell set. video: 1 or 2.
+
+    Raises:
+        MissingData, ValueError: as `load`.
+    """
+    return _published(name, find(name, folder), f"{video:02d}_ST/SEG").astype(np.int32)
 
 
 def _published(name: str, root: Path, key: str) -> np.ndarray:
     """The pixels of a file or folder, if they are the published ones."""
     spec = SOURCES[name].arrays[key]
     array = read_array(root / key, spec, SOURCES[name].size)
-    if (found := pixel_hash(array)) != spec.sha256:
+    if (found := published_hash(array, spec)) != spec.sha256:
         raise ValueError(
             f"{root / key} does not hold the published pixels: "
             f"their SHA-256 is {found[:12]}, expected {spec.sha256[:12]}."

@@ -1,12 +1,9 @@
-"""The score of a trained network on the images that it never saw (Sec. 4), with the protocol that gave it.
-
-Two figures stand side by side for each metric. The challenge takes the best over ten thresholds *on the scored images*:
-an oracle. Honest use must fix the threshold first: here on the training images, predicted by the same network.
-"""
+"""From a network to figures (Sec. 4): predictions of images, the metrics that fit a data set, several folds pooled."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,10 +11,10 @@ from torch import nn
 
 from reprolib import ctc, metrics
 from reprolib.data import Dataset
-from reprolib.experiment import Experiment, held_out_indices, training_indices
 from reprolib.metrics import Result
 from reprolib.model import VALID
-from reprolib.tiling import SEVEN_ROTATIONS, predict
+from reprolib.resample import scaled_sides
+from reprolib.tiling import predict
 
 # How a row of each metric's table gives its figure.
 FIGURES = {
@@ -42,62 +39,7 @@ NAMES = {
 DIGITS = dict.fromkeys(NAMES, 3) | {"warping_error": 5}
 EM = ("isbi2012", "phantom-em")  # scored as the ISBI 2012 challenge does
 SMALLEST = {"phc-u373": 501, "dic-hela": 501}  # px; smaller instances are dropped there (the authors' release)
-
-
-def score(
-    experiment: Experiment,
-    model: nn.Module,
-    dataset: Dataset,
-    report: Callable[[str], None] | None = None,
-    rotations: bool = False,
-) -> dict:
-    """Predict and score the held-out images, with a threshold fixed on the training images beside the oracle's.
-
-    EM slices get the five figures of the ISBI 2012 challenge, all other data sets SEG and the foreground IoU.
-
-    Args:
-        rotations: score also the mean prediction over 7 rotated versions of each held-out image (Table 1); its fixed
-            threshold is that of the training images *without* rotations.
-
-    Returns:
-        A dict fit for JSON: "held_out" (per metric: score, threshold, rows), "training" (score and threshold),
-        "at_training_threshold" (per metric one figure), "edge" and "interior" (the same two figures for images next
-        to a training image, and for the others; EM only), "images" (per image: name, edge, and each metric at the
-        oracle's threshold of the whole fold); and "rotated", if asked for: angles (degrees), "held_out",
-        "at_training_threshold" and "images" again.
-    """
-    held_out, training = held_out_indices(experiment, dataset), training_indices(experiment, dataset)
-    probability = predict_cells(model, dataset.images[list(held_out)], report)
-    found = evaluate(dataset, held_out, probability)
-    fixed = evaluate(dataset, training, predict_cells(model, dataset.images[list(training)], report))
-    thresholds = {name: result.threshold for name, result in fixed.items()}
-    edge = [index + 1 in training or index - 1 in training for index in held_out]
-    scores = {
-        "held_out": {name: _plain(result) for name, result in found.items()},
-        "training": {name: {"score": result.score, "threshold": result.threshold} for name, result in fixed.items()},
-        "at_training_threshold": _at(found, thresholds),
-    }
-    for name, wanted in (("edge", True), ("interior", False)):
-        chosen = [position for position, at_edge in enumerate(edge) if at_edge == wanted]
-        if chosen and dataset.name in EM:
-            part = evaluate(dataset, [held_out[position] for position in chosen], probability[chosen])
-            scores[name] = {
-                "images": [dataset.names[held_out[position]] for position in chosen],
-                "score": {metric: result.score for metric, result in part.items()},
-                "at_training_threshold": _at(part, thresholds),
-            }
-    names = [dataset.names[index] for index in held_out]
-    scores["images"] = [image | {"edge": at_edge} for image, at_edge in zip(_by_image(names, found), edge, strict=True)]
-    if rotations:
-        turned = predict_cells(model, dataset.images[list(held_out)], report, SEVEN_ROTATIONS)
-        found = evaluate(dataset, held_out, turned)
-        scores["rotated"] = {
-            "angles": list(SEVEN_ROTATIONS),
-            "held_out": {name: _plain(result) for name, result in found.items()},
-            "at_training_threshold": _at(found, thresholds),
-            "images": _by_image(names, found),
-        }
-    return scores
+WATERSHED_SEEDS, WATERSHED_THRESHOLDS = (0.7, 0.8, 0.9), (0.3, 0.4, 0.5)  # levels on the probability
 
 
 def pool(scores: Sequence[dict], rotated: bool = False) -> dict[str, dict[str, float]]:
@@ -151,17 +93,30 @@ def _pooled(metric: str, rows: Sequence[dict], images: Sequence[int]) -> float:
     return sum(FIGURES[metric](row) * n for row, n in zip(rows, weights, strict=True)) / sum(weights)
 
 
-def evaluate(dataset: Dataset, indices: Sequence[int], probability: np.ndarray) -> dict[str, Result]:
+def evaluate(
+    dataset: Dataset,
+    indices: Sequence[int],
+    probability: np.ndarray,
+    connectivity: int = 4,
+    thresholds: Sequence[float] = metrics.THRESHOLDS,
+) -> dict[str, Result]:
     """The metrics that fit a data set, of cell probabilities (N, H, W) for its images ``indices``."""
     instances, ignore = dataset.instances[list(indices)], dataset.ignore[list(indices)]
     if dataset.name in EM:
-        return metrics.evaluate_stack((instances > 0).astype(np.uint8), probability)
+        return metrics.evaluate_stack((instances > 0).astype(np.uint8), probability, thresholds)
     names = [dataset.names[index] for index in indices]
-    return evaluate_cells(names, instances, probability, ignore, SMALLEST.get(dataset.name, 0))
+    smallest = SMALLEST.get(dataset.name, 0)
+    return evaluate_cells(names, instances, probability, ignore, smallest, connectivity, thresholds)
 
 
 def evaluate_cells(
-    names: Sequence[str], gold: np.ndarray, probability: np.ndarray, ignore: np.ndarray, smallest: int = 0
+    names: Sequence[str],
+    gold: np.ndarray,
+    probability: np.ndarray,
+    ignore: np.ndarray,
+    smallest: int = 0,
+    connectivity: int = 4,
+    thresholds: Sequence[float] = metrics.THRESHOLDS,
 ) -> dict[str, Result]:
     """SEG and foreground IoU of (N, H, W) cell probabilities over the thresholds (Table 2).
 
@@ -171,8 +126,8 @@ def evaluate_cells(
     """
     rows: list[dict] = []
     images: dict[str, list] = {"seg": [], "foreground_iou": []}
-    for threshold in metrics.THRESHOLDS:
-        result = ctc.instances(probability, threshold, smallest)
+    for threshold in thresholds:
+        result = ctc.instances(probability, threshold, smallest, connectivity)
         found = ctc.by_video(names, gold, result, ignore)
         cells = found.pooled.cells
         true, proposed = (gold > 0) & ~ignore, (result > 0) & ~ignore
@@ -200,19 +155,67 @@ def evaluate_cells(
     }
 
 
+def cell_scores(
+    names: Sequence[str],
+    gold: np.ndarray,
+    probability: np.ndarray,
+    ignore: np.ndarray,
+    smallest: int = 0,
+    connectivity: int = 4,
+) -> list[dict]:
+    """Each gold cell at the threshold 0.5: image, gold label, Jaccard index, size (px) and, where it is 0, why.
+
+    "split": no result cell covers more than half of it, though half of it is foreground; "merged": the result cell that
+    covers it covers more than half of another gold cell too (its Jaccard index is then above 0, but low); "missed".
+    """
+    result = np.where(ignore, 0, ctc.instances(probability, 0.5, smallest, connectivity))
+    found = ctc.seg(gold, result, ignore).cells
+    shared = Counter((cell.image, cell.result) for cell in found if cell.result)
+    rows = []
+    for cell in found:
+        inside = (gold[cell.image] == cell.gold) & ~ignore[cell.image]
+        covered = float((result[cell.image][inside] > 0).mean())
+        row = {"image": names[cell.image], "gold": cell.gold, "iou": round(cell.iou, 4), "size": cell.size}
+        if cell.result and shared[cell.image, cell.result] > 1:
+            row["lost"] = "merged"
+        elif not cell.result:
+            row["lost"] = "split" if covered > 0.5 else "missed"
+        rows.append(row)
+    return rows
+
+
+def watershed_scores(
+    names: Sequence[str], gold: np.ndarray, probability: np.ndarray, ignore: np.ndarray, smallest: int = 0
+) -> list[dict]:
+    """SEG of a seeded watershed on the probability (ours, not the paper's), a row for each pair of its levels."""
+    rows = []
+    for seed in WATERSHED_SEEDS:
+        for threshold in WATERSHED_THRESHOLDS:
+            result = np.stack([ctc.watershed(plane, seed, threshold, smallest) for plane in probability])
+            found = ctc.by_video(names, gold, result, ignore)
+            videos = {f"seg {video}": one.score for video, one in found.videos.items() if video}
+            rows.append({"seed": seed, "threshold": threshold, "seg": found.score, **videos})
+    return rows
+
+
 def predict_cells(
     model: nn.Module,
     images: np.ndarray,
     report: Callable[[str], None] | None = None,
     rotations: Sequence[float] = (0.0,),
+    scale: float = 1.0,
+    flips: bool = False,
 ) -> np.ndarray:
-    """(N, H, W) float32 probability of class 1 (cell, not membrane) of images (N, H, W), each in one piece."""
-    height, width = images.shape[1:]
+    """(N, H, W) float32 probability of class 1 (cell, not membrane) of images (N, H, W), each in one piece.
+
+    rotations, scale, flips: as in ``tiling.predict``.
+    """
+    height, width = scaled_sides(images.shape[1:], scale) if scale != 1 else images.shape[1:]
     side = math.ceil(math.hypot(height, width)) if any(angle % 90 for angle in rotations) else max(height, width)
     tile = getattr(model, "geometry", VALID).covering(side)
     planes = []
     for count, image in enumerate(images, start=1):
-        planes.append(predict(model, image, tile=tile, rotations=rotations)[1])
+        planes.append(predict(model, image, tile=tile, rotations=rotations, flips=flips, scale=scale)[1])
         if report and count == len(images):
             report(f"predicted {count} images")
     return np.stack(planes)
@@ -223,26 +226,6 @@ def covering_tile(side: int) -> int:
     return VALID.covering(side)
 
 
-def _by_image(names: Sequence[str], found: dict[str, Result]) -> list[dict]:
-    """Each image's own figures, at the best threshold of all together."""
-    columns = {
-        metric: result.per_slice[[row["threshold"] for row in result.rows].index(result.threshold)]
-        for metric, result in found.items()
-    }
-    return [
-        {"name": name} | {metric: float(column[position]) for metric, column in columns.items()}
-        for position, name in enumerate(names)
-    ]
-
-
-def _at(found: dict[str, Result], thresholds: dict[str, float]) -> dict[str, float]:
-    """Each metric's pooled figure at a given threshold instead of the best one."""
-    figures = {}
-    for name, result in found.items():
-        row = next(row for row in result.rows if row["threshold"] == thresholds[name])
-        figures[name] = FIGURES[name](row)
-    return figures
-
-
-def _plain(result: Result) -> dict:
+def plain(result: Result) -> dict:
+    """One metric as a record keeps it: score, threshold, and the row of each threshold."""
     return {"score": result.score, "threshold": result.threshold, "rows": [dict(row) for row in result.rows]}

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -18,8 +19,11 @@ from reprolib.sources import nearest
 OPTIMISERS = ("sgd", "adam")
 SCHEDULES = ("constant", "cosine")
 WEIGHTS = ("none", "balanced", "borders", "full")
-SPLITS = ("fold", "inner", "blocks")
-BLOCKS = 3  # of each video, for the split "blocks"
+SPLITS = ("fold", "inner", "blocks", "all", "thirds", "inner-thirds", "parts")
+BLOCKS = 3  # of each video, for the splits "blocks", "thirds" and "inner-thirds"
+PARTS = 5  # of each video, for the split "parts"; also how many choices of a few training images there are
+APART = 5  # frames: what is nearer to a scored frame of its video does not train ("thirds", "inner-thirds", "parts")
+CONNECTIVITIES = (4, 8)
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,11 @@ class Experiment:
     # data
     data: str = "isbi2012"  # name of the data set
     fold: int = 5  # 1, 2, ...: the fold held out
-    split: str = "fold"  # "fold": train on all other folds; "inner", "blocks": see `held_out_indices`
-    images: int = 0  # use only the first n training images; 0 = all
+    split: str = "fold"  # "fold": train on all other folds; "all": on all images; others: see `held_out_indices`
+    images: int = 0  # use only n training images; 0 = all
+    choice: int = 0  # which n: 0 = the first; 1 to 5 = spread evenly, no two choices share one: see `chosen`
+    scale: float = 1.0  # images and labels are resampled to this share of their sides, probabilities back again
+    test: bool = False  # score the set's second test too: ISBI 2012's test slices, or a video's silver truth
     # network
     variant: str = "paper"  # of the U-Net: "paper", "release"; or an ancestor: "n4", "n4-65", "fcn32", "fcn16", "fcn8"
     width: int = 64  # channels of the first level
@@ -62,6 +69,10 @@ class Experiment:
     steps: int = 3000
     tile: int = 572  # px, side of the input tile
     seed: int = 0
+    fused: bool = False  # Adam's update in one kernel: faster, other rounding
+    # prediction
+    mean_of_flips: bool = False  # the mean over the image, its two mirror images and both (the release)
+    connectivity: int = 4  # of the pixels of a cell: 4, or 8 as in the release
 
     def __post_init__(self):
         for field in fields(self):
@@ -80,9 +91,13 @@ class Experiment:
             ("schedule", SCHEDULES),
         ):
             choose(name, getattr(self, name), allowed)
+        if self.connectivity not in CONNECTIVITIES:
+            raise ValueError(f"connectivity must be 4 or 8, not {self.connectivity}")
         for name, low, high in (
             ("fold", 1, None),
             ("images", 0, None),
+            ("choice", 0, PARTS),
+            ("scale", 0.05, 1),
             ("width", 1, 1024),
             ("dropout", 0, 0.99),
             ("w0", 0, 1e6),
@@ -97,6 +112,10 @@ class Experiment:
             value = getattr(self, name)
             if not (value >= low and (high is None or value <= high)):
                 raise ValueError(f"{name} must be {low} or more{f', at most {high}' if high else ''}, not {value}")
+        if self.choice and not self.images:
+            raise ValueError("choice says which few images train: give their number too, such as images=2")
+        if self.fused and self.optimiser != "adam":
+            raise ValueError(f"fused is Adam's: leave it out with optimiser={self.optimiser}")
         if self.variant in GEOMETRY and (self.padding, self.skips, self.initialisation) != ("valid", True, "paper"):
             raise ValueError(f"padding, skips and initialisation are the U-Net's: leave them out with {self.variant!r}")
         GEOMETRY.get(self.variant, VALID if self.padding == "valid" else SAME).output(self.tile)
@@ -130,19 +149,29 @@ class Experiment:
 def held_out_indices(experiment: Experiment, dataset: Dataset) -> tuple[int, ...]:
     """The images that the experiment is scored on: its fold, or what its split says.
 
-    "inner": a part of the *other* images, so that choices made on it leave the held-out fold unseen: the fold before it
-    (fold 1: the last); of two folds, such as the two videos of the cell sets, the last third of the other fold.
-    "blocks": the first, second or last third (fold 1, 2, 3) of every fold, so that all videos train and all are scored.
+    * "fold": fold k. "all": none; what is scored then is the set's own test (``Experiment.test``).
+    * "inner": a part of the *other* images, so that choices made on it leave the held-out fold unseen: the fold before
+      it (fold 1: the last); of two folds, such as the two videos of the cell sets, the last third of the other fold.
+    * "blocks", "thirds": the first, second or last third (fold 1, 2, 3) of every fold, so that all videos train and
+      all are scored. "thirds" keeps training frames apart from the scored ones, see `training_indices`.
+    * "inner-thirds": the third after the one that "thirds" scores (after the last: the first), for choices.
+    * "parts": all but the k-th fifth of every fold, which trains, and what is near to it.
 
     Raises:
         ValueError: if the data set has no such fold.
     """
-    count = BLOCKS if experiment.split == "blocks" else len(dataset.folds)
-    if not 1 <= experiment.fold <= count:
+    count = {"blocks": BLOCKS, "thirds": BLOCKS, "inner-thirds": BLOCKS, "parts": PARTS, "all": 1}
+    count = count.get(experiment.split, len(dataset.folds))
+    if not 1 <= experiment.fold <= count and experiment.split != "all":
         raise ValueError(f"{dataset.name} has no fold {experiment.fold}: choose 1 to {count}")
-    if experiment.split == "blocks":
-        parts = (np.array_split(fold, BLOCKS)[experiment.fold - 1] for fold in dataset.folds)
-        return tuple(int(index) for part in parts for index in part)
+    if experiment.split == "all":
+        return ()
+    if experiment.split in ("blocks", "thirds"):
+        return parts_of(dataset, BLOCKS, experiment.fold)
+    if experiment.split == "inner-thirds":
+        return parts_of(dataset, BLOCKS, experiment.fold % BLOCKS + 1)
+    if experiment.split == "parts":
+        return apart_from(dataset, parts_of(dataset, PARTS, experiment.fold))
     if experiment.split == "fold":
         return dataset.folds[experiment.fold - 1]
     before = dataset.folds[experiment.fold - 2]
@@ -152,20 +181,67 @@ def held_out_indices(experiment: Experiment, dataset: Dataset) -> tuple[int, ...
 def training_indices(experiment: Experiment, dataset: Dataset) -> tuple[int, ...]:
     """The images that the experiment is trained on; an inner split never sees the fold either.
 
+    "thirds", "inner-thirds": frames within 5 frames of a held-out one, in the same video, are left out.
+
     Raises:
         ValueError: if the data set has no such fold, or not as many training images as asked for.
     """
     out = set(held_out_indices(experiment, dataset))
     if experiment.split == "inner":
         out |= set(dataset.folds[experiment.fold - 1])
+    if experiment.split == "inner-thirds":
+        out |= set(parts_of(dataset, BLOCKS, experiment.fold))
     left = tuple(index for index in range(len(dataset.images)) if index not in out)
+    if experiment.split == "parts":
+        left = parts_of(dataset, PARTS, experiment.fold)
+    elif experiment.split in ("thirds", "inner-thirds"):
+        left = apart_from(dataset, out)
     if not left:
         raise ValueError(f"{dataset.name} has no image left to train on when fold {experiment.fold} is held out")
     if experiment.images > len(left):
         raise ValueError(
             f"fold {experiment.fold} of {dataset.name} has {len(left)} training images, not {experiment.images}"
         )
-    return left[: experiment.images] if experiment.images else left
+    return chosen(left, experiment.images, experiment.choice) if experiment.images else left
+
+
+def chosen(indices: Sequence[int], images: int, choice: int) -> tuple[int, ...]:
+    """A few of the training images: the first ones (choice 0), or one of five choices that share none.
+
+    Choice k takes every s-th image from the (k - 1) (s // 5)-th on, s = N // images: far apart within a choice, so that
+    it shows all of the stack, and spread between the choices.
+
+    Raises:
+        ValueError: if so many images leave no five choices without a common one.
+    """
+    if choice == 0:
+        return tuple(indices[:images])
+    apart = len(indices) // images
+    if apart < PARTS:
+        raise ValueError(f"{images} of {len(indices)} images leave no {PARTS} choices that share none: take fewer")
+    return tuple(indices[(choice - 1) * (apart // PARTS) :: apart][:images])
+
+
+def parts_of(dataset: Dataset, parts: int, number: int) -> tuple[int, ...]:
+    """The ``number``-th (from 1) of so many contiguous parts of every fold."""
+    return tuple(int(index) for fold in dataset.folds for index in np.array_split(fold, parts)[number - 1])
+
+
+def apart_from(dataset: Dataset, out: Iterable[int]) -> tuple[int, ...]:
+    """All images that are not in ``out`` and not within 5 frames of one that is; names tell video and frame."""
+    places = [_place(name, index) for index, name in enumerate(dataset.names)]
+    far = []
+    for index, (video, frame) in enumerate(places):
+        if all(video != places[other][0] or abs(frame - places[other][1]) > APART for other in out):
+            far.append(index)
+    return tuple(far)
+
+
+def _place(name: str, index: int) -> tuple[str, int]:
+    """Video and frame of an image by its name ("01/t002"); of other names, its position in the set."""
+    video, slash, frame = name.rpartition("/")
+    digits = frame.lstrip("t")
+    return (video, int(digits)) if slash and digits.isdigit() else ("", index)
 
 
 def check_names(values: dict) -> None:

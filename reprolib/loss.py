@@ -147,7 +147,8 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> T
         )
     annotated = target != IGNORE
     classes = logits.shape[1]
-    if bool(((target < 0) | (target >= classes))[annotated].any()):
+    # On a GPU this look at the values would wait for all that is under way; there the library's own check must do.
+    if target.device.type == "cpu" and bool(((target < 0) | (target >= classes))[annotated].any()):
         raise ValueError(f"target classes must be 0..{classes - 1}, or {IGNORE} for ignored pixels")
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()

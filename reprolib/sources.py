@@ -22,6 +22,7 @@ class Pixels(NamedTuple):
     sha256: str  # of the stacked pixels: little-endian, C order
     needed: bool = True
     numbers: tuple[int, ...] | None = None  # of the frames, where they are not 0, 1, 2...
+    rows: tuple[int, int] | None = None  # the hash is that of these rows, first and last + 1, of each page
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,24 @@ CTC_TERMS = (
     "A submission or a report of results needs no consent; other public scientific use needs the data "
     "providers' permission, commercial use that of the organisers and the providers."
 )
-CTC_LABELS = "SEG: gold masks, 0 = background, one number per cell; TRA: one small marker per cell, numbered otherwise"
+CTC_LABELS = (
+    "SEG: gold masks, 0 = background, one number per cell; TRA: one small marker per cell, numbered otherwise; "
+    "ST: silver truth, made by computers for every frame, later than the paper"
+)
 CTC_CITE = (
     "Ulman et al. 2017, Nat. Methods 14:1141-1152, doi:10.1038/nmeth.4473",
     "Maska et al. 2023, Nat. Methods 20:1010-1020, doi:10.1038/s41592-023-01879-y",
 )
 CTC_ADDRESS = "https://data.celltrackingchallenge.net/training-datasets"
 CTC_PAGE = "https://celltrackingchallenge.net/2d-datasets/"
+
+# The labels of the 30 test slices of ISBI 2012. They were secret until the challenge's server was closed; its archive
+# holds them now. What is published here is the hash of rows 66 to 511, which were recovered from another project's
+# lossless pictures of them: the rows above are partly hidden there by a caption.
+TEST_LABELS = ("test-labels.tif", "test-labels-recovered.tif")  # the archive's own file, or the recovered one
+TEST_ROWS = (66, 512)
+TEST_LABELS_SHA256 = "74efe8ca8efd17583a360ba20da25c4c55e699d24dc67e98401a670a6f20cf78"
+TEST_LABELS_BLOB = "0d6427fdfe7bacaa91bdc3d930aab31331b62d43"  # git's id of the archive's file
 
 SOURCES = {
     "isbi2012": Source(
@@ -60,7 +72,7 @@ SOURCES = {
         verified=False,
         page="https://imagej.net/events/isbi-2012-segmentation-challenge",
         axes="slice (50 nm), row (4 nm), column (4 nm)",
-        labels="255 = inside of a cell, 0 = membrane; the test labels were never published",
+        labels="255 = inside of a cell, 0 = membrane; 127 = not known (in the recovered test labels alone)",
         terms="Free for making or testing non-commercial segmentation software; publications must cite "
         "TrakEM2 and Cardona et al. 2010.",
         cite=(
@@ -74,6 +86,7 @@ SOURCES = {
             "test-volume.tif": Pixels(
                 30, "uint8", "1b58fa7ec1d0ff9d39a855622db3ff66a97863036339b0d04be51b2f5a99b0e9", False
             ),
+            **dict.fromkeys(TEST_LABELS, Pixels(30, "uint8", TEST_LABELS_SHA256, needed=False, rows=TEST_ROWS)),
         },
     ),
     "phc-u373": Source(
@@ -95,6 +108,9 @@ SOURCES = {
                 numbers=(1, 5, 6, 7, 21, 49, 59, 67, 72, 75, 92, 96, 100, 102, 112),
             ),
             "01_GT/TRA": Pixels(115, "uint16", "7a1078dacba1b1341c8d3989866543cbf14993682c1f4a355df53b2754ef9a78"),
+            "01_ST/SEG": Pixels(
+                115, "uint16", "6d0f69897494e506e60ec11ff9bf4ad99159abd6b2af54ddf7c2775a4bd58cb1", False
+            ),
             "02": Pixels(115, "uint8", "864d177d5c94c1f33d1e14c3ab07b0d71d2396443a333ceef451027ad4b15e41"),
             "02_GT/SEG": Pixels(
                 19,
@@ -103,6 +119,9 @@ SOURCES = {
                 numbers=(10, 17, 19, 20, 22, 26, 35, 36, 41, 49, 51, 52, 59, 74, 77, 85, 92, 106, 112),
             ),
             "02_GT/TRA": Pixels(115, "uint16", "8782738501235d296e01fc2daaf3be9558f91e6912085125f1341b0a2a17957a"),
+            "02_ST/SEG": Pixels(
+                115, "uint16", "ca24edda25f22202853e0714d47737a82814172802af7119cc2549e9b23839ff", False
+            ),
         },
     ),
     "dic-hela": Source(
@@ -124,6 +143,9 @@ SOURCES = {
                 numbers=(2, 5, 21, 31, 33, 34, 39, 54, 67),
             ),
             "01_GT/TRA": Pixels(84, "uint16", "1b0a20c5aecaf5b6899e510b45261058babad7b5555a956f24f5991802470721"),
+            "01_ST/SEG": Pixels(
+                84, "uint16", "b556bea7543a731bdeafbfcb673440214235fd28b18839a91883c47eaa5937a1", False
+            ),
             "02": Pixels(84, "uint8", "6cb99b4e26f1c07aa9103c934cb906e282f37f53d3c7d471215462efb2f3822a"),
             "02_GT/SEG": Pixels(
                 9,
@@ -132,6 +154,9 @@ SOURCES = {
                 numbers=(6, 7, 14, 27, 34, 38, 42, 61, 67),
             ),
             "02_GT/TRA": Pixels(84, "uint16", "e1e770798fa612d75b01ff5eeca7e25f96616d56dd315bcde90accc8f751174b"),
+            "02_ST/SEG": Pixels(
+                84, "uint16", "cb50433535bdc67e5952daa1e78728aca51ee7eca330a08dba4aaa29888658b2", False
+            ),
         },
     ),
 }

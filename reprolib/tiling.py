@@ -22,8 +22,10 @@ from torch import Tensor, nn
 
 from reprolib.augment import normalise
 from reprolib.model import VALID, Geometry
+from reprolib.resample import resample_image, resize_planes
 
 SEVEN_ROTATIONS = tuple(360.0 * k / 7 for k in range(7))  # degrees; the paper gives the number, not the angles
+FLIPS: tuple[tuple[int, ...], ...] = ((), (-2,), (-1,), (-2, -1))  # axes along which an image is mirrored
 
 
 def predict(
@@ -33,6 +35,8 @@ def predict(
     lattice: bool = True,
     rotations: Sequence[float] = (0.0,),
     reduced: bool = False,
+    flips: bool = False,
+    scale: float = 1.0,
 ) -> np.ndarray:
     """Class probabilities of an image of any size (Fig. 2), averaged over rotated versions of it (Table 1).
 
@@ -44,6 +48,8 @@ def predict(
         rotations: angles in degrees, anticlockwise; multiples of 90 turn pixels exactly, others interpolate linearly.
         reduced: convolve in bfloat16, which is faster on devices that compute in it (``train.number_format``) and
             leaves two or three digits of a probability.
+        flips: average over the image, its two mirror images and both mirrored (the release), at every angle.
+        scale: resample the image to this share of its sides first, and the probabilities back.
 
     Returns:
         (K, H, W) float32 probabilities (float64 for a float64 model), summing to 1 over the classes.
@@ -54,9 +60,13 @@ def predict(
     if len(rotations) == 0 or not all(math.isfinite(angle) for angle in rotations):
         raise ValueError("rotations must hold at least one finite angle in degrees")
     parameter = next(model.parameters(), torch.empty(0))
-    values = normalise(image).to(parameter.dtype)
-    total = sum(_predict_rotated(model, values, tile, lattice, angle, reduced) for angle in rotations)
-    return (total / len(rotations)).numpy()
+    values = normalise(resample_image(image, scale)).to(parameter.dtype)
+    total, mirrored_along = 0, FLIPS if flips else FLIPS[:1]
+    for axes in mirrored_along:
+        flipped = torch.flip(values, axes)
+        turned = sum(_predict_rotated(model, flipped, tile, lattice, angle, reduced) for angle in rotations)
+        total = total + torch.flip(turned, axes)
+    return resize_planes((total / (len(rotations) * len(mirrored_along))).numpy(), image.shape)
 
 
 def _predict_rotated(model, values: Tensor, tile: int, lattice: bool, angle: float, reduced: bool) -> Tensor:

@@ -13,8 +13,9 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,14 +23,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from reprolib import ancestors, data, evaluate, records
-from reprolib.augment import augment, normalise
+from reprolib import ancestors, data, records, score
+from reprolib.augment import Draw, draw, normalise, warp
 from reprolib.experiment import Experiment, training_indices
 from reprolib.files import replacing
 from reprolib.loss import IGNORE, separate, weight_map, weighted_cross_entropy
 from reprolib.model import UNet
+from reprolib.resample import resample_image, resample_labels
 
 CHECKPOINT_EVERY = 120.0  # seconds
+FETCH = {"cpu": 1, "cuda": 50}  # steps whose losses are fetched together
+CURVE_FROM, CURVE_POINTS = 1000, 8  # trainings of so many steps or more are scored so often along the way
 REPORT_EVERY = 10.0  # seconds
 Report = Callable[[str], None]
 
@@ -79,7 +83,7 @@ def train(
     sha256 = records.save_weights(state.model, weights)
     model = records.load_weights(build(experiment), weights, sha256).to(chosen)  # the scores are the stored weights'
     started = time.perf_counter()
-    scores = evaluate.score(experiment, model, dataset, report, rotations)
+    scores = score.score(experiment, model, dataset, report, rotations)
     record = {
         "format": records.FORMAT,
         "key": experiment.key,
@@ -92,6 +96,7 @@ def train(
         "peak_memory_bytes": max(state.peak_memory, peak_memory(chosen)),
         "weights": {"sha256": sha256, "bytes": weights.stat().st_size, "kept": keep_weights},
         "loss": [float(f"{value:.7g}") for value in state.losses],
+        "curve": state.curve,
         "scores": scores,
     }
     path = records.write(record, folder)
@@ -110,7 +115,7 @@ def add_rotations(record: dict, report: Report | None = print) -> dict:
         FileNotFoundError, ValueError: if the weights are not there, or do not give the recorded scores any more.
     """
     experiment = Experiment.from_dict(record["experiment"])
-    scores = evaluate.score(experiment, network(record), data.load(experiment.data), report, rotations=True)
+    scores = score.score(experiment, network(record), data.load(experiment.data), report, rotations=True)
     for metric, known in record["scores"]["held_out"].items():
         if not math.isclose(known["score"], scores["held_out"][metric]["score"], abs_tol=1e-4):
             raise ValueError(f"{record['path']}: its weights no longer give the recorded {metric}; see reprolib verify")
@@ -124,8 +129,11 @@ class State:
     def __init__(self, experiment: Experiment, device: torch.device):
         torch.manual_seed(derived_seed(experiment.seed, 0))
         self.model = build(experiment).to(device)
+        if device.type == "cuda":
+            self.model = self.model.to(memory_format=torch.channels_last)
         self.optimiser = build_optimiser(experiment, self.model)
         self.losses: list[float] = []
+        self.curve: list[dict] = []  # scores along the way, see `curve_steps`
         self.seconds = 0.0
         self.peak_memory = 0  # bytes
 
@@ -147,37 +155,78 @@ def run_steps(
             report(f"resuming after step {len(state.losses)}")
     first, started, before = len(state.losses), time.perf_counter(), state.seconds
     reported = saved = started
-    for step in range(first + 1, steps + 1):
-        loss = train_step(experiment, state, samples, step, device)
-        if not math.isfinite(loss):
-            raise ValueError(f"the training diverged at step {step}: the loss is {loss}; lower the learning rate")
-        state.losses.append(loss)
+    points = curve_steps(experiment)
+    while (done := len(state.losses)) < steps:
+        ahead = min([done + FETCH[device.type], steps, *(point for point in points if point > done)])
+        drawn = draw_samples(experiment, range(done + 1, ahead + 1), len(samples), device)
+        losses = [train_step(experiment, state, samples, done + 1 + k, one) for k, one in enumerate(drawn)]
+        for loss in torch.stack(losses).tolist():  # on a GPU the only wait for what was sent to it
+            state.losses.append(loss)
+            if not math.isfinite(loss):
+                step = len(state.losses)
+                raise ValueError(f"the training diverged at step {step}: the loss is {loss}; lower the learning rate")
+        if ahead in points:
+            state.curve.append({"step": ahead} | score.curve_point(experiment, state.model, dataset))
         now = time.perf_counter()
         state.seconds = before + now - started
         state.peak_memory = max(state.peak_memory, peak_memory(device))
-        if report and (now - reported > REPORT_EVERY or step == steps):
+        if report and (now - reported > REPORT_EVERY or ahead == steps):
             reported = now
-            pace = (now - started) / (step - first)
+            pace = (now - started) / (ahead - first)
             recent = sum(state.losses[-50:]) / len(state.losses[-50:])
             report(
-                f"step {step}/{steps}  loss {recent:.4f}  {pace:.2f} s/step  {time_left(pace * (steps - step))} left"
+                f"step {ahead}/{steps}  loss {recent:.4f}  {pace:.2f} s/step  {time_left(pace * (steps - ahead))} left"
             )
-        if checkpoint and (now - saved > CHECKPOINT_EVERY or step == steps):
+        if checkpoint and (now - saved > CHECKPOINT_EVERY or ahead == steps):
             saved = now
             save_checkpoint(state, checkpoint)
     return state
 
 
-def train_step(experiment: Experiment, state: State, samples: list, step: int, device: torch.device) -> float:
-    """One step of Sec. 3: a random tile of a random training image, Eq. 1, back-propagation, update. Gives the loss."""
-    generator = torch.Generator().manual_seed(derived_seed(experiment.seed, step))
-    image, labels = samples[int(torch.randint(len(samples), (1,), generator=generator))]
-    tile, planes = augment(
+def curve_steps(experiment: Experiment) -> list[int]:
+    """The steps after which a long training is scored on a few images: each eighth of it."""
+    if experiment.steps < CURVE_FROM:
+        return []
+    return [experiment.steps * k // CURVE_POINTS for k in range(1, CURVE_POINTS + 1)]
+
+
+class Sample(NamedTuple):
+    """Which training image a step takes, and the random numbers of its augmentation."""
+
+    image: int
+    warp: Draw
+
+
+def draw_samples(experiment: Experiment, steps: Iterable[int], images: int, device: torch.device) -> list[Sample]:
+    """The random numbers of some steps, each from (seed, step) alone; their grids go to the device in one transfer."""
+    found = []
+    for step in steps:
+        generator = torch.Generator().manual_seed(derived_seed(experiment.seed, step))
+        image = int(torch.randint(images, (1,), generator=generator))
+        found.append(Sample(image, draw(generator, experiment.elastic)))
+    if device.type == "cpu" or experiment.elastic == 0:
+        return found
+    grids = torch.stack([sample.warp.grid for sample in found]).to(device)
+    return [Sample(one.image, Draw(one.warp.uniform, grid)) for one, grid in zip(found, grids, strict=True)]
+
+
+def train_step(
+    experiment: Experiment, state: State, samples: list[tuple[Tensor, Tensor]], step: int, drawn: Sample
+) -> Tensor:
+    """One step of Sec. 3: a random tile of a random training image, Eq. 1, back-propagation, update.
+
+    All that it computes lies on the device of the samples, and nothing waits for it there.
+
+    Returns:
+        The loss, a scalar on the device.
+    """
+    image, labels = samples[drawn.image]
+    device = image.device
+    tile, planes = warp(
         image,
         labels,
         experiment.tile,
-        generator,
-        elastic=experiment.elastic,
+        drawn.warp,
         rotate=experiment.rotate,
         grey=experiment.grey,
         flip=experiment.flip,
@@ -189,24 +238,28 @@ def train_step(experiment: Experiment, state: State, samples: list, step: int, d
     torch.manual_seed(derived_seed(experiment.seed, step) + 1)  # dropout
     state.model.train()
     reduced = number_format(device) == "bfloat16"
-    tile = tile[None, None].to(device)
+    tile = tile[None, None]
     if reduced:
         tile = tile.to(memory_format=torch.channels_last)
     with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
         logits = state.model(tile)
-    target, weights = planes.to(device)
+    target, weights = planes
     loss = weighted_cross_entropy(logits, target.long()[None], weights[None])
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     state.optimiser.step()
-    return loss.item()
+    return loss.detach()
 
 
 def prepare(experiment: Experiment, dataset: data.Dataset, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    """The training images as (normalised image (H, W), label planes (2, H, W): class and weight)."""
+    """The training images as (normalised image (H, W), label planes (2, H, W): class and weight), on the device.
+
+    At another scale than 1 they are resampled first, so that separation borders are as wide as at full size.
+    """
     samples = []
     for index in training_indices(experiment, dataset):
-        instances, ignore = separate(dataset.instances[index]), data.untrained(dataset, index)
+        instances = separate(resample_labels(dataset.instances[index], experiment.scale))
+        ignore = resample_labels(data.untrained(dataset, index), experiment.scale)
         target = np.where(ignore, IGNORE, instances > 0)
         weights = weight_map(
             instances,
@@ -216,7 +269,8 @@ def prepare(experiment: Experiment, dataset: data.Dataset, device: torch.device)
             ignore=ignore,
         )
         planes = torch.from_numpy(np.stack([target, weights]).astype(np.float32))
-        samples.append((normalise(dataset.images[index]), planes))
+        image = normalise(resample_image(dataset.images[index], experiment.scale))
+        samples.append((image.to(device), planes.to(device)))
     return samples
 
 
@@ -247,7 +301,7 @@ def network(record: dict) -> nn.Module:
 def build_optimiser(experiment: Experiment, model: nn.Module) -> torch.optim.Optimizer:
     """SGD with momentum 0.99 (Sec. 3), or Adam (Kingma and Ba, 2015) as the named variant."""
     if experiment.optimiser == "adam":
-        return torch.optim.Adam(model.parameters(), lr=experiment.learning_rate)
+        return torch.optim.Adam(model.parameters(), lr=experiment.learning_rate, fused=experiment.fused or None)
     return torch.optim.SGD(model.parameters(), lr=experiment.learning_rate, momentum=experiment.momentum)
 
 
@@ -295,7 +349,7 @@ def save_checkpoint(state: State, path: Path) -> None:
     for index, slots in state.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": value.cpu() for name, value in slots.items() if value is not None}
     tensors["losses"] = torch.tensor(state.losses, dtype=torch.float64)
-    spent = {"seconds": json.dumps(state.seconds), "peak_memory": json.dumps(state.peak_memory)}
+    spent = {name: json.dumps(getattr(state, name)) for name in ("seconds", "peak_memory", "curve")}
     with replacing(path) as aside:
         save_file({name: value.contiguous() for name, value in tensors.items()}, aside, metadata=spent)
 
@@ -310,7 +364,7 @@ def load_checkpoint(state: State, path: Path) -> None:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             spent = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
-        state.seconds, state.peak_memory = spent["seconds"], spent["peak_memory"]
+        state.seconds, state.peak_memory, state.curve = spent["seconds"], spent["peak_memory"], spent["curve"]
         state.losses = tensors["losses"].tolist()
         state.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
     except (SafetensorError, RuntimeError, KeyError, TypeError, json.JSONDecodeError) as error:

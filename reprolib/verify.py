@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from reprolib import data, evaluate, records, train
+from reprolib import data, evaluate, records, score, train
 from reprolib.experiment import Experiment
 
 REPLAY_TOLERANCE = 0.02  # relative; for another processor, thread count or number format than the record's
@@ -79,7 +79,7 @@ def recompute(record: dict, dataset: data.Dataset) -> list[Check]:
             return [Check(name, f"the weights {records.weights_path(record).name} are missing", False)]
         return [Check(name, f"not recomputed: its weights are not kept; train again: {command(record)}", None)]
     experiment, model = Experiment.from_dict(record["experiment"]), train.network(record)
-    scores = evaluate.score(experiment, model, dataset, rotations="rotated" in record["scores"])
+    scores = score.score(experiment, model, dataset, rotations="rotated" in record["scores"])
     known, found = figures(record["scores"]), figures(scores)
     if known.keys() != found.keys():
         return [Check(name, f"other scores than recorded: {sorted(known.keys() ^ found.keys())}", False)]
