@@ -112,6 +112,8 @@ class Experiment:
             value = getattr(self, name)
             if not (value >= low and (high is None or value <= high)):
                 raise ValueError(f"{name} must be {low} or more{f', at most {high}' if high else ''}, not {value}")
+        if self.split == "all" and self.fold != type(self).fold:
+            raise ValueError("split=all holds no fold out: leave fold out")
         if self.choice and not self.images:
             raise ValueError("choice says which few images train: give their number too, such as images=2")
         if self.fused and self.optimiser != "adam":
@@ -160,12 +162,12 @@ def held_out_indices(experiment: Experiment, dataset: Dataset) -> tuple[int, ...
     Raises:
         ValueError: if the data set has no such fold.
     """
-    count = {"blocks": BLOCKS, "thirds": BLOCKS, "inner-thirds": BLOCKS, "parts": PARTS, "all": 1}
-    count = count.get(experiment.split, len(dataset.folds))
-    if not 1 <= experiment.fold <= count and experiment.split != "all":
-        raise ValueError(f"{dataset.name} has no fold {experiment.fold}: choose 1 to {count}")
+    count = {"blocks": BLOCKS, "thirds": BLOCKS, "inner-thirds": BLOCKS, "parts": PARTS}
     if experiment.split == "all":
         return ()
+    count = count.get(experiment.split, len(dataset.folds))
+    if not 1 <= experiment.fold <= count:
+        raise ValueError(f"{dataset.name} has no fold {experiment.fold}: choose 1 to {count}")
     if experiment.split in ("blocks", "thirds"):
         return parts_of(dataset, BLOCKS, experiment.fold)
     if experiment.split == "inner-thirds":

@@ -31,8 +31,9 @@ LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "safetensors")
 
 
 def record_name(experiment: Experiment) -> str:
-    """File name (without ending) of an experiment's record: data, fold and key."""
-    return f"{experiment.data}-{experiment.split}{experiment.fold}-{experiment.key}"
+    """File name (without ending) of an experiment's record: data, split, fold (if one is held out) and key."""
+    fold = "" if experiment.split == "all" else experiment.fold
+    return f"{experiment.data}-{experiment.split}{fold}-{experiment.key}"
 
 
 def find(experiment: Experiment, folders: tuple[Path, ...] | None = None) -> dict | None:
