@@ -40,7 +40,13 @@ def step(width: int, tile: int) -> float:
     experiment = Experiment(data="phantom-em", fold=1, width=width, tile=tile, optimiser="adam")
     samples = train.prepare(experiment, data.load(experiment.data), CPU)
     state, count = train.State(experiment, CPU), iter(range(1, 1000))
-    return alternate({"": lambda: train.train_step(experiment, state, samples, next(count), CPU)}, 3)[""]
+
+    def work():
+        number = next(count)
+        (drawn,) = train.draw_samples(experiment, (number,), len(samples), CPU)
+        train.train_step(experiment, state, samples, number, drawn)
+
+    return alternate({"": work}, 3)[""]
 
 
 def crowd(count: int, side: int = 512) -> tuple[np.ndarray, np.ndarray]:

@@ -60,7 +60,13 @@ def ours(width: int) -> Callable:
     experiment = Experiment(data="phantom-em", fold=1, width=width, tile=TILE, optimiser="adam")
     samples = train.prepare(experiment, data.load(experiment.data), CPU)
     state, count = train.State(experiment, CPU), iter(range(1, 10_000))
-    return lambda: train.train_step(experiment, state, samples, next(count), CPU)
+
+    def step():
+        number = next(count)
+        (drawn,) = train.draw_samples(experiment, (number,), len(samples), CPU)
+        return train.train_step(experiment, state, samples, number, drawn)
+
+    return step
 
 
 def parts(width: int, reduced: bool) -> dict[str, float]:

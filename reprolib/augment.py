@@ -46,7 +46,13 @@ def displacement(tile: int, std: float = 10.0, generator: torch.Generator | None
 
 
 def field(grid: Tensor, tile: int) -> Tensor:
-    """(2, tile, tile) displacements in px from the coarse grid's vectors (1, 2, 3, 3), by bicubic interpolation."""
+    """(2, tile, tile) displacements in px from the coarse grid's vectors (1, 2, 3, 3), by bicubic interpolation.
+
+    Raises:
+        ValueError: if tile < 2.
+    """
+    if tile < 2:
+        raise ValueError(f"a displacement field needs a tile of at least 2 px, not {tile}")
     return F.interpolate(grid, size=(tile, tile), mode="bicubic", align_corners=True)[0]
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from reprolib import chinese, claims, data, status, train
+from reprolib import chinese, claims, data, plan, status, train
 from reprolib.chapters import BOOK, chapters, code_hash, needs, parameters, read, run, strip
 from reprolib.files import write_text
 from reprolib.status import Execution, Shown
@@ -146,6 +146,8 @@ def assemble(
             "<!-- parameters -->": lambda: parameters_table(chapters(folder=book)),
             "<!-- launch -->": lambda: LAUNCH.format(url=url) if url else "",
         },
+        "protocol.md": {"<!-- headline -->": plan.headline_table, "<!-- primary claims -->": plan.primary_table},
+        "plan.md": {"<!-- plan -->": plan.markdown},
         "zh.md": {"<!-- results -->": lambda: chinese.results(claims.claims())},
     }
     for name, parts in made.items():

@@ -1,10 +1,12 @@
-"""The command line: ``reprolib data | train | run | verify | predict``."""
+"""The command line: ``reprolib data | train | plan | run | verify | predict | export | score``."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import sys
+import time
 from pathlib import Path
 
 USER_MISTAKES = (ValueError, OSError, RuntimeError, LookupError)
@@ -71,6 +73,15 @@ def parser() -> argparse.ArgumentParser:
     )
     sub.set_defaults(command=verify_command)
 
+    sub = commands.add_parser("plan", help="list the runs of the book; train those that are missing")
+    sub.add_argument("action", nargs="?", choices=("run",), help="train what is missing (default: list the plan)")
+    sub.add_argument("--workers", type=int, default=2, metavar="N", help="runs at a time, a thread each (default: 2)")
+    sub.add_argument("--hours", type=float, help="stop after so long; start no run that cannot finish by then")
+    sub.add_argument("--resumable", action="store_true", help="start such a run all the same: its checkpoint stays")
+    sub.add_argument("--only", default="", metavar="TEXT", help="the purposes whose names hold this text")
+    sub.add_argument("--to", type=Path, help="folder for records and weights (default: runs of the project)")
+    sub.set_defaults(command=plan_command)
+
     sub = commands.add_parser("predict", help="segment an image of one's own with a recorded network")
     sub.add_argument("record", type=Path, help="a run record (.json) with its weights beside it")
     sub.add_argument("image", type=Path, help="a grey image (TIFF, PNG ...)")
@@ -90,6 +101,15 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--rotations", action="store_true", help="mean over 7 rotated versions of each image")
     sub.add_argument("--threshold", type=float, help="of cells (default: fixed on the training frames)")
     sub.set_defaults(command=export_command)
+
+    sub = commands.add_parser("score", help="score results of any program as the closed challenges did")
+    sub.add_argument("name", help="isbi2012, phc-u373 or dic-hela")
+    what = "TIFF stack of the 30 EM test slices: probability of not membrane; or folder with 01_RES/mask000.tif ..."
+    sub.add_argument("results", type=Path, help=what)
+    sub.add_argument("--labels", type=Path, metavar="FILE", help="the archive's test-labels.tif (default: rows 66 on)")
+    sub.add_argument("--invert", action="store_true", help="the stack holds the probability of membrane: score 1 - p")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="write the scores, at every threshold, to this file")
+    sub.set_defaults(command=score_command)
     return top
 
 
@@ -216,8 +236,24 @@ def verify_command(options) -> int:
     return 0 if good else 2
 
 
+def plan_command(options) -> int:
+    from reprolib import plan, records
+
+    if options.action is None:
+        print(plan.text((options.to, records.PUBLISHED) if options.to else None))
+        return 0
+    from reprolib import runner
+
+    def say(line: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+    failed = runner.run(options.workers, options.hours, options.to, options.resumable, options.only, say)
+    return 1 if failed else 0
+
+
 def predict_command(options) -> int:
     from reprolib import export, large, records, train
+    from reprolib.experiment import Experiment
 
     if options.cells is None and (options.threshold is not None or options.smallest):
         raise ValueError("threshold and smallest are about cells: say where to write them, --cells FILE")
@@ -226,6 +262,7 @@ def predict_command(options) -> int:
     if options.cells and options.cells.resolve() in (options.output.resolve(), options.image.resolve()):
         raise ValueError(f"{options.cells} is the image or its probability: give the cells a file of their own")
     run = records.read(options.record)
+    experiment = Experiment.from_dict(run["experiment"])
     threshold = export.cells_threshold(run) if options.threshold is None else options.threshold
     if not 0 <= threshold <= 1 or options.smallest < 0:
         raise ValueError(f"threshold must be in [0, 1], not {threshold}, and smallest 0 px or more")
@@ -241,10 +278,12 @@ def predict_command(options) -> int:
         memory=options.memory * large.GIBIBYTE,
         report=lambda line: print(line, file=sys.stderr, flush=True),
         reduced=reduced,
+        flips=experiment.mean_of_flips,
+        scale=experiment.scale,
     )
     print(f"{options.output}: probability of class 1, {height} x {width} px")
     if options.cells:
-        count = export.cells(options.output, options.cells, threshold, options.smallest)
+        count = export.cells(options.output, options.cells, threshold, options.smallest, experiment.connectivity)
         print(f"{options.cells}: {count} cells, above the probability {threshold:g}")
     return 0
 
@@ -259,6 +298,18 @@ def export_command(options) -> int:
         runs, options.to, options.rotations, options.threshold, lambda line: print(line, file=sys.stderr, flush=True)
     )
     print(done)
+    return 0
+
+
+def score_command(options) -> int:
+    from reprolib import challenge
+    from reprolib.files import write_text
+
+    lines, kept = challenge.report(options.name, options.results, options.labels, options.invert)
+    print("\n".join(lines))
+    if options.json:
+        write_text(options.json, json.dumps(kept, indent=1) + "\n")
+        print(f"{options.json}: written")
     return 0
 
 

@@ -137,16 +137,19 @@ def watershed(
     seed: level of the seeds, 8-connected components of at least smallest_seed px above it.
     threshold: foreground is probability > threshold. A component of it that holds no seed is a cell of its own.
     smallest: px; a cell of fewer pixels is dropped.
-    Gives (H, W) int32 labels, 1.. without gaps. Raises ValueError as `instances`, and if seed < threshold.
+    Gives (H, W) int32 labels, 1.. without gaps. Raises ValueError as `instances`, for a mask or several images, and if
+    seed < threshold.
     """
+    if not isinstance(probability, np.ndarray) or probability.dtype.kind != "f" or probability.ndim != 2:
+        raise ValueError("watershed takes the probabilities of one image: a floating array of shape (H, W).")
     if not 0 <= threshold <= seed <= 1:
         raise ValueError(f"the seeds' level must be at or above the threshold, both in [0, 1], not {seed}, {threshold}")
     seeds = instances(probability, seed, smallest_seed, connectivity=8)
-    plain = instances(probability, threshold, connectivity=8)
+    plain = instances(probability, threshold, smallest, connectivity=8)
     lonely = np.setdiff1d(np.unique(plain), np.unique(plain[seeds > 0]))
     seeds = np.where(np.isin(plain, lonely) & (plain > 0), plain + seeds.max(), seeds)
-    labels = segmentation.watershed(-probability, seeds, mask=plain > 0)
-    keep = np.bincount(labels.ravel()) >= smallest
+    labels = segmentation.watershed(-probability, seeds, connectivity=2, mask=plain > 0)  # 8-connected, as the mask is
+    keep = np.bincount(labels.ravel()) >= max(1, smallest)
     keep[0] = False
     return np.where(keep, np.cumsum(keep), 0)[labels].astype(np.int32)
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from reprolib import ctc, metrics
 from reprolib.data import Dataset
+from reprolib.experiment import Experiment
 from reprolib.metrics import Result
 from reprolib.model import VALID
 from reprolib.resample import scaled_sides
@@ -163,10 +164,11 @@ def cell_scores(
     smallest: int = 0,
     connectivity: int = 4,
 ) -> list[dict]:
-    """Each gold cell at the threshold 0.5: image, gold label, Jaccard index, size (px) and, where it is 0, why.
+    """Each gold cell at the threshold 0.5: "image", "gold" label, "iou" (Jaccard index), "size" (px), "lost" if it is.
 
-    "split": no result cell covers more than half of it, though half of it is foreground; "merged": the result cell that
-    covers it covers more than half of another gold cell too (its Jaccard index is then above 0, but low); "missed".
+    "merged": the result cell that covers more than half of it covers more than half of another gold cell too; its
+    Jaccard index is above 0, but low. "split": no result cell covers more than half of it, though more than half is
+    foreground. "missed": at most half of it is foreground.
     """
     result = np.where(ignore, 0, ctc.instances(probability, 0.5, smallest, connectivity))
     found = ctc.seg(gold, result, ignore).cells
@@ -196,6 +198,17 @@ def watershed_scores(
             videos = {f"seg {video}": one.score for video, one in found.videos.items() if video}
             rows.append({"seed": seed, "threshold": threshold, "seg": found.score, **videos})
     return rows
+
+
+def predict_as_trained(
+    experiment: Experiment,
+    model: nn.Module,
+    images: np.ndarray,
+    report: Callable[[str], None] | None = None,
+    rotations: Sequence[float] = (0.0,),
+) -> np.ndarray:
+    """`predict_cells` at the scale that the network was trained at, averaged over flips if its experiment says so."""
+    return predict_cells(model, images, report, rotations, experiment.scale, experiment.mean_of_flips)
 
 
 def predict_cells(

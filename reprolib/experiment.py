@@ -156,22 +156,24 @@ def held_out_indices(experiment: Experiment, dataset: Dataset) -> tuple[int, ...
       it (fold 1: the last); of two folds, such as the two videos of the cell sets, the last third of the other fold.
     * "blocks", "thirds": the first, second or last third (fold 1, 2, 3) of every fold, so that all videos train and
       all are scored. "thirds" keeps training frames apart from the scored ones, see `training_indices`.
-    * "inner-thirds": the third after the one that "thirds" scores (after the last: the first), for choices.
+    * "inner-thirds": of the frames that "thirds" trains on, the last third of every video, for choices.
     * "parts": all but the k-th fifth of every fold, which trains, and what is near to it.
 
     Raises:
         ValueError: if the data set has no such fold.
     """
-    count = {"blocks": BLOCKS, "thirds": BLOCKS, "inner-thirds": BLOCKS, "parts": PARTS}
     if experiment.split == "all":
         return ()
-    count = count.get(experiment.split, len(dataset.folds))
+    counts = {"blocks": BLOCKS, "thirds": BLOCKS, "inner-thirds": BLOCKS, "parts": PARTS}
+    count = counts.get(experiment.split, len(dataset.folds))
     if not 1 <= experiment.fold <= count:
         raise ValueError(f"{dataset.name} has no fold {experiment.fold}: choose 1 to {count}")
     if experiment.split in ("blocks", "thirds"):
         return parts_of(dataset, BLOCKS, experiment.fold)
     if experiment.split == "inner-thirds":
-        return parts_of(dataset, BLOCKS, experiment.fold % BLOCKS + 1)
+        train = set(apart_from(dataset, parts_of(dataset, BLOCKS, experiment.fold)))
+        videos = [[index for index in fold if index in train] for fold in dataset.folds]
+        return tuple(index for video in videos for index in video[-math.ceil(len(video) / 3) :])
     if experiment.split == "parts":
         return apart_from(dataset, parts_of(dataset, PARTS, experiment.fold))
     if experiment.split == "fold":

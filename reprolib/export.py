@@ -24,7 +24,7 @@ def export(
 ) -> Path:
     """Segment what a challenge asks for with the networks of recorded runs, and write it as the challenge wants it.
 
-    ISBI 2012: the 30 test slices, whose labels are secret, as one multi-page TIFF: (30, 512, 512) float32, the
+    ISBI 2012: the 30 test slices as one multi-page TIFF: (30, 512, 512) float32, the
     probability of *not* membrane in [0, 1], the mean of the runs' networks.
 
     Cell sets: every frame of the video that each run held out, as ``output``/SS_RES/maskTTT.tif: uint16 instance
@@ -44,8 +44,11 @@ def export(
     names = sorted({run["experiment"]["data"] for run in runs})
     if len(names) != 1 or names[0] not in data.REAL:
         raise ValueError(f"export takes runs of one of {', '.join(data.REAL)}, not of {', '.join(names) or 'none'}")
-    if any(run["experiment"]["split"] != "fold" for run in runs):
-        raise ValueError("export takes runs that hold out a fold (split=fold): an EM block, or one of two videos")
+    allowed = ("fold", "all") if names[0] == "isbi2012" else ("fold",)
+    if any(run["experiment"]["split"] not in allowed for run in runs):
+        raise ValueError(
+            f"export takes runs of {names[0]} with split={' or split='.join(allowed)}: see `reprolib plan`"
+        )
     folds = [run["experiment"]["fold"] for run in runs]
     if names[0] != "isbi2012" and len(set(folds)) < len(folds):
         raise ValueError("two runs hold out the same video, and each would write its masks: give one of them")
@@ -57,7 +60,7 @@ def export(
     return output
 
 
-def cells(probability: Path, output: Path, threshold: float, smallest: int = 0) -> int:
+def cells(probability: Path, output: Path, threshold: float, smallest: int = 0, connectivity: int = 4) -> int:
     """Cells of an image that `large.predict_file` wrote, as a label image; gives their number.
 
     Args:
@@ -65,11 +68,12 @@ def cells(probability: Path, output: Path, threshold: float, smallest: int = 0) 
         output: .png or .tif; uint16, 0 = background, one number for each connected component.
         threshold: of the probability, in [0, 1]; see `cells_threshold` for the one fixed on training images.
         smallest: components of fewer px are dropped.
+        connectivity: 4 or 8, see `ctc.instances`.
 
     Raises:
         ValueError: if there are more than 65,535 cells, or as `ctc.instances`.
     """
-    labels = ctc.instances(open_image(probability) > 255 * threshold, smallest=smallest)
+    labels = ctc.instances(open_image(probability) > 255 * threshold, smallest=smallest, connectivity=connectivity)
     count = int(labels.max())
     if count >= 2**16:
         raise ValueError(f"{count} cells are more than a 16-bit label image holds: raise threshold or smallest")
@@ -79,17 +83,22 @@ def cells(probability: Path, output: Path, threshold: float, smallest: int = 0) 
 
 
 def cells_threshold(run: dict) -> float:
-    """The threshold that was fixed on a run's training images: for SEG or, on EM, for the Rand error."""
+    """The threshold of a run's cells: 0.5, argmax, if it follows the release (8-connected components).
+
+    Else the one that was fixed on its training images: for SEG or, on EM, for the Rand error.
+    """
+    if run["experiment"].get("connectivity") == 8:
+        return 0.5
     training = run["scores"]["training"]
     return training["seg" if "seg" in training else "rand_error"]["threshold"]
 
 
 def _slices(runs: Sequence[dict], output: Path, angles: Sequence[float], report: Report) -> Path:
-    models = [train.network(run) for run in runs]
+    models = [(Experiment.from_dict(run["experiment"]), train.network(run)) for run in runs]
     images = data.frames("isbi2012", "test-volume.tif")
     pages = []
     for count, image in enumerate(images, start=1):
-        planes = [evaluate.predict_cells(model, image[None], rotations=angles)[0] for model in models]
+        planes = [evaluate.predict_as_trained(*model, image[None], rotations=angles)[0] for model in models]
         pages.append(Image.fromarray(np.mean(planes, axis=0, dtype=np.float64).astype(np.float32)))
         report(f"slice {count} of {len(images)}")
     with replacing(output) as aside:
@@ -106,8 +115,8 @@ def _video(run: dict, output: Path, angles: Sequence[float], threshold: float | 
     part, folder = Path(tempfile.mkdtemp(dir=output, prefix=".part")), output / f"{video}_RES"
     try:
         for number, image in enumerate(images):
-            probability = evaluate.predict_cells(model, image[None], rotations=angles)[0]
-            labels = ctc.instances(probability, level, evaluate.SMALLEST[experiment.data])
+            probability = evaluate.predict_as_trained(experiment, model, image[None], rotations=angles)[0]
+            labels = ctc.instances(probability, level, evaluate.SMALLEST[experiment.data], experiment.connectivity)
             Image.fromarray(labels.astype(np.uint16)).save(part / f"mask{number:03d}.tif")
             report(f"video {video}: frame {number + 1} of {len(images)}")
         shutil.rmtree(folder, ignore_errors=True)

@@ -99,8 +99,8 @@ def verify_folder(name: str, root: Path) -> list[Row]:
 def download(name: str) -> Path:
     """Fetch a set from its publisher into the cache folder, verify it, and return its folder.
 
-    Nothing is left behind unless every pixel is as published. A set that is there and sound is not fetched
-    again.
+    Nothing is left behind unless every pixel of the needed files is as published; of the others, `verify` tells. A set
+    that is there and sound is not fetched again.
 
     Raises:
         ValueError: unknown name, an unsafe archive, or other pixels than published.

@@ -20,7 +20,8 @@ from torch import nn
 
 from reprolib.files import replacing
 from reprolib.model import VALID, UNet
-from reprolib.tiling import evaluating, origins, probabilities, tile_geometry, window
+from reprolib.resample import scaled_sides
+from reprolib.tiling import evaluating, origins, predict, probabilities, tile_geometry, window
 from reprolib.train import time_left
 
 GIBIBYTE = 2**30
@@ -63,6 +64,8 @@ def predict_file(
     memory: float = GIBIBYTE,
     report: Report | None = None,
     reduced: bool = False,
+    flips: bool = False,
+    scale: float = 1.0,
 ) -> tuple[int, int]:
     """Segment an image file of any size: the probability of class 1 as an 8-bit file, 255 = certain.
 
@@ -73,7 +76,8 @@ def predict_file(
         tile: side of the input tile in px; None chooses it by ``memory`` (see ``fitting_tile``).
         memory: bytes for the features of one tile.
         report: called with a line of progress and the time left every few seconds.
-        reduced: convolve in bfloat16, see ``tiling.predict``.
+        reduced, flips, scale: see ``tiling.predict``. With flips, or at another scale, the image and its probabilities
+            are held in memory.
 
     Returns:
         Height and width of the image in px.
@@ -87,13 +91,17 @@ def predict_file(
     if ending not in (".tif", ".tiff", ".png"):
         raise ValueError(f"{target} must end in .png or .tif: probabilities are kept without loss")
     image = open_image(source)
-    tile = tile or fitting_tile(model, max(image.shape), memory)
+    sides = scaled_sides(image.shape, scale) if scale != 1 else image.shape
+    tile = tile or fitting_tile(model, max(sides), memory)
     with replacing(Path(target)) as aside:
         if ending == ".png":
             output = np.empty(image.shape, np.uint8)
         else:
             output = tifffile.memmap(aside, shape=image.shape, dtype=np.uint8, photometric="minisblack")
-        fill(model, image, output, tile, report, reduced)
+        if flips or scale != 1:
+            output[...] = np.round(255 * predict(model, image, tile, reduced=reduced, flips=flips, scale=scale)[1])
+        else:
+            fill(model, image, output, tile, report, reduced)
         if ending == ".png":
             Image.fromarray(output).save(aside, "PNG")
         else:

@@ -11,7 +11,13 @@ from skimage.transform import resize
 
 
 def scaled_sides(sides: tuple[int, int], scale: float) -> tuple[int, int]:
-    """Sides (px) of an image of these sides at a scale; at least 2 px each."""
+    """Sides (px) of an image of these sides at a scale; at least 2 px each.
+
+    Raises:
+        ValueError: if the scale is not above 0 and at most 1.
+    """
+    if not 0 < scale <= 1:
+        raise ValueError(f"scale must be above 0 and at most 1, not {scale}")
     return tuple(max(2, round(side * scale)) for side in sides)
 
 

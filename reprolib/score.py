@@ -48,7 +48,7 @@ def score(
 
     def predicted(indices: Sequence[int], angles: Sequence[float] = (0.0,)) -> np.ndarray:
         images = dataset.images[list(indices)]
-        return evaluate.predict_cells(model, images, report, angles, experiment.scale, experiment.mean_of_flips)
+        return evaluate.predict_as_trained(experiment, model, images, report, angles)
 
     def evaluated(indices: Sequence[int], probability: np.ndarray) -> dict[str, Result]:
         return evaluate.evaluate(dataset, indices, probability, experiment.connectivity)
@@ -109,6 +109,23 @@ def curve_point(experiment: Experiment, model: nn.Module, dataset: Dataset) -> d
     return point
 
 
+def second_test(experiment: Experiment) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of the second test: ISBI 2012's test slices, or a held-out video with its silver truth.
+
+    Raises:
+        ValueError: unless the data set is published and, of a video, split=fold.
+        reprolib.data.MissingData: if images or labels are not here.
+    """
+    if experiment.data == "isbi2012":
+        return data.frames("isbi2012", "test-volume.tif"), data.test_labels()
+    if experiment.split != "fold":
+        raise ValueError(
+            f"silver truth scores a whole video that is held out (split=fold), not split={experiment.split}"
+        )
+    images = data.frames(experiment.data, f"{experiment.fold:02d}")
+    return images, data.silver_truth(experiment.data, experiment.fold)
+
+
 def test_slices(
     experiment: Experiment, model: nn.Module, report: Report | None = None, rotations: bool = False
 ) -> dict:
@@ -124,13 +141,11 @@ def test_slices(
     Raises:
         reprolib.data.MissingData: if the test slices or their labels are not here.
     """
-    images, labels = data.frames("isbi2012", "test-volume.tif"), data.test_labels()
+    images, labels = second_test(experiment)
     found: dict = {"rows": list(TEST_ROWS), "labels": TEST_LABELS_SHA256}
     views = {"straight": (0.0,)} | ({"rotated": SEVEN_ROTATIONS} if rotations else {})
     for name, angles in views.items():
-        probability = evaluate.predict_cells(model, images, report, angles, experiment.scale, experiment.mean_of_flips)[
-            :, slice(*TEST_ROWS)
-        ]
+        probability = evaluate.predict_as_trained(experiment, model, images, report, angles)[:, slice(*TEST_ROWS)]
         result = metrics.evaluate_stack(labels, np.ascontiguousarray(probability))
         names = [f"test slice {index:02d}" for index in range(len(images))]
         found[name] = {metric: evaluate.plain(one) for metric, one in result.items()}
@@ -148,13 +163,8 @@ def silver(experiment: Experiment, model: nn.Module, report: Report | None = Non
         ValueError: unless the experiment holds out a whole video.
         reprolib.data.MissingData: if the silver truth is not here.
     """
-    if experiment.split != "fold":
-        raise ValueError(
-            f"silver truth scores a whole video that is held out (split=fold), not split={experiment.split}"
-        )
-    images = data.frames(experiment.data, f"{experiment.fold:02d}")
-    truth = data.silver_truth(experiment.data, experiment.fold)
-    probability = evaluate.predict_cells(model, images, report, scale=experiment.scale, flips=experiment.mean_of_flips)
+    images, truth = second_test(experiment)
+    probability = evaluate.predict_as_trained(experiment, model, images, report)
     names = [f"{experiment.fold:02d}/t{number:03d}" for number in range(len(images))]
     every, smallest = np.zeros(truth.shape, bool), evaluate.SMALLEST[experiment.data]
     found = evaluate.evaluate_cells(names, truth, probability, every, smallest, experiment.connectivity)

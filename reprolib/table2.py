@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from reprolib import catalogue, compare, ctc, evaluate, figures, train
+from reprolib import catalogue, compare, ctc, evaluate, export, figures, train
 from reprolib.compare import markdown
+from reprolib.experiment import Experiment
 
 PAPER = {  # IOU, Table 2: group -> data set -> figure
     "IMCB-SG (2014)": {"phc-u373": "0.2669", "dic-hela": "0.2935"},
@@ -88,10 +89,11 @@ def _at_training(scores: dict) -> dict:
 
 
 def segment(run: dict, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(probability, instances) of frames (N, H, W) by a recorded network, at the threshold of its training frames."""
-    probability = evaluate.predict_cells(train.network(run), images)
-    threshold = run["scores"]["training"]["seg"]["threshold"]
-    return probability, ctc.instances(probability, threshold, evaluate.SMALLEST.get(run["experiment"]["data"], 0))
+    """(probability, instances) of frames (N, H, W) by a recorded network, at `export.cells_threshold`."""
+    experiment = Experiment.from_dict(run["experiment"])
+    probability = evaluate.predict_as_trained(experiment, train.network(run), images)
+    smallest = evaluate.SMALLEST.get(experiment.data, 0)
+    return probability, ctc.instances(probability, export.cells_threshold(run), smallest, experiment.connectivity)
 
 
 def figure_4(axes: Sequence[Axes], image: np.ndarray, gold: np.ndarray, result: np.ndarray, title: str = "") -> None:

@@ -8,7 +8,6 @@ same bits as one that was not, on the same machine and thread count.
 
 from __future__ import annotations
 
-import json
 import math
 import resource
 import sys
@@ -19,14 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from reprolib import ancestors, data, records, score
 from reprolib.augment import Draw, draw, normalise, warp
+from reprolib.checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
 from reprolib.experiment import Experiment, training_indices
-from reprolib.files import replacing
+from reprolib.locks import holding
 from reprolib.loss import IGNORE, separate, weight_map, weighted_cross_entropy
 from reprolib.model import UNet
 from reprolib.resample import resample_image, resample_labels
@@ -78,6 +76,13 @@ def train(
     dataset = dataset or data.load(experiment.data)
     if dataset.name != experiment.data:
         raise ValueError(f"the experiment is about the data set {experiment.data!r}, not {dataset.name!r}")
+    if experiment.test:
+        score.second_test(experiment)  # what it lacks is told now, not after the training
+    with holding(experiment):
+        return _train(experiment, dataset, chosen, report, folder, keep_weights, rotations)
+
+
+def _train(experiment, dataset, chosen, report, folder, keep_weights, rotations) -> dict:
     state = run_steps(experiment, dataset, chosen, experiment.steps, report, checkpoint_path(experiment))
     weights = folder / f"{records.record_name(experiment)}.safetensors"
     sha256 = records.save_weights(state.model, weights)
@@ -116,10 +121,11 @@ def add_rotations(record: dict, report: Report | None = print) -> dict:
     """
     experiment = Experiment.from_dict(record["experiment"])
     scores = score.score(experiment, network(record), data.load(experiment.data), report, rotations=True)
-    for metric, known in record["scores"]["held_out"].items():
+    for metric, known in record["scores"].get("held_out", {}).items():
         if not math.isclose(known["score"], scores["held_out"][metric]["score"], abs_tol=1e-4):
             raise ValueError(f"{record['path']}: its weights no longer give the recorded {metric}; see reprolib verify")
-    rotated = record | {"scores": record["scores"] | {"rotated": scores["rotated"]}}
+    added = {part: scores[part] for part in ("rotated", "test") if part in scores}
+    rotated = record | {"scores": record["scores"] | added}
     return records.read(records.write(rotated, record["path"].parent))
 
 
@@ -336,47 +342,6 @@ def number_format(device: torch.device) -> str:
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
-
-
-def checkpoint_path(experiment: Experiment) -> Path:
-    """Where the checkpoint of a training under way lies."""
-    return records.cache_folder() / "checkpoints" / f"{records.record_name(experiment)}.safetensors"
-
-
-def save_checkpoint(state: State, path: Path) -> None:
-    """Write network, optimiser, losses, seconds and memory as safetensors; whole or not at all."""
-    tensors = {f"model.{name}": value.detach().cpu() for name, value in state.model.state_dict().items()}
-    for index, slots in state.optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{name}": value.cpu() for name, value in slots.items() if value is not None}
-    tensors["losses"] = torch.tensor(state.losses, dtype=torch.float64)
-    spent = {name: json.dumps(getattr(state, name)) for name in ("seconds", "peak_memory", "curve")}
-    with replacing(path) as aside:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, aside, metadata=spent)
-
-
-def load_checkpoint(state: State, path: Path) -> None:
-    """Put a checkpoint's content into ``state``.
-
-    Raises:
-        ValueError: if the file is damaged; says which to delete.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-            spent = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
-        state.seconds, state.peak_memory, state.curve = spent["seconds"], spent["peak_memory"], spent["curve"]
-        state.losses = tensors["losses"].tolist()
-        state.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-    except (SafetensorError, RuntimeError, KeyError, TypeError, json.JSONDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"the checkpoint {path} is damaged ({reason}); delete it to start again") from None
-    slots: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimiser."):
-            _, index, slot = name.split(".")
-            slots.setdefault(int(index), {})[slot] = value
-    groups = state.optimiser.state_dict()["param_groups"]
-    state.optimiser.load_state_dict({"state": slots, "param_groups": groups})
 
 
 def time_left(seconds: float) -> str:

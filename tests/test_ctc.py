@@ -222,6 +222,110 @@ def test_each_image_is_numbered_by_itself():
         assert (image == ndimage.label(mask)[0]).all()
 
 
+def test_pixels_that_meet_at_a_corner_are_one_cell_with_connectivity_8():
+    mask = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0], [1, 0, 0]], bool)
+    assert ctc.instances(mask, connectivity=4).tolist() == [[1, 0, 0], [0, 2, 0], [0, 0, 0], [3, 0, 0]]
+    assert ctc.instances(mask, connectivity=8).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0], [2, 0, 0]]
+    assert ctc.instances(mask, smallest=2, connectivity=8).any() and not ctc.instances(mask, smallest=2).any()
+
+
+def joined_by_a_path(mask, steps):
+    """Components of a mask by flood fill, as sets of pixels."""
+    left, found = set(zip(*np.nonzero(mask), strict=True)), set()
+    while left:
+        piece, edge = set(), {left.pop()}
+        while edge:
+            piece |= edge
+            edge = {(y + a, x + b) for y, x in edge for a, b in steps} & left
+            left -= edge
+        found.add(frozenset(piece))
+    return found
+
+
+@pytest.mark.parametrize("connectivity", [4, 8])
+def test_instances_are_the_pieces_of_a_flood_fill(connectivity):
+    steps = [(a, b) for a in (-1, 0, 1) for b in (-1, 0, 1) if (a or b) and (connectivity == 8 or not a * b)]
+    for mask in np.random.default_rng(0).random((4, 15, 20)) < 0.45:
+        labels = ctc.instances(mask, connectivity=connectivity)
+        found = {frozenset(zip(*np.nonzero(labels == k), strict=True)) for k in range(1, labels.max() + 1)}
+        assert found == joined_by_a_path(mask, steps) and np.array_equal(labels > 0, mask)
+
+
+# --- watershed
+
+
+def discs(bridge=0.6, radius=12):
+    """(40, 80): two discs of probability 0.95, joined by a bridge of 4 px width, on a ground of 0.05."""
+    y, x = np.mgrid[:40, :80]
+    probability = np.full((40, 80), 0.05, np.float32)
+    probability[18:22, 20:60] = bridge
+    for centre in (20, 60):
+        probability[np.hypot(y - 20, x - centre) < radius] = 0.95
+    return probability
+
+
+def test_two_discs_that_a_faint_bridge_joins_come_apart():
+    probability = discs()
+    assert ctc.instances(probability, 0.5).max() == 1
+    labels = ctc.watershed(probability)
+    assert labels.dtype == np.int32 and labels.max() == 2
+    assert np.array_equal(labels > 0, probability > 0.5)
+    left, right = labels[20, 20], labels[20, 60]
+    assert left != right
+    assert (labels[probability > 0.9][np.nonzero(probability > 0.9)[1] < 40] == left).all()
+    assert (labels[probability > 0.9][np.nonzero(probability > 0.9)[1] >= 40] == right).all()
+    (middle,) = np.flatnonzero((labels[20, :-1] == left) & (labels[20, 1:] == right))
+    assert abs(middle - 39.5) <= 1.5  # they meet half-way along the bridge
+    bright = ctc.watershed(discs(bridge=0.95))
+    assert bright.max() == 1  # without a fainter border there is nothing to part them
+
+
+def test_a_component_without_a_seed_is_a_cell_of_its_own():
+    probability = discs()
+    probability[2:8, 2:8] = 0.7  # never above the seeds' level
+    probability[2:8, 70:76] = 0.95  # above it, but fewer than 300 px
+    labels = ctc.watershed(probability)
+    assert labels.max() == 4 and np.array_equal(labels > 0, probability > 0.5)
+    for corner in (np.s_[2:8, 2:8], np.s_[2:8, 70:76]):
+        assert len(np.unique(labels[corner])) == 1 and np.count_nonzero(labels == labels[corner][0, 0]) == 36
+
+
+def test_small_cells_are_dropped_and_numbers_close_up():
+    probability = discs()
+    probability[2:8, 2:8] = 0.7
+    sizes = np.bincount(ctc.watershed(probability).ravel())[1:]
+    assert sorted(sizes)[0] == 36
+    for smallest in (36, 37, int(max(sizes)), int(max(sizes)) + 1):
+        kept = ctc.watershed(probability, smallest=smallest)
+        assert sorted(np.bincount(kept.ravel())[1:]) == sorted(size for size in sizes if size >= smallest)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_pixel_of_the_foreground_is_in_a_cell_and_cells_lie_within_components(seed):
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(60, 70)), 1.5)
+    probability = np.clip(0.5 + 1.2 * noise, 0, 1)
+    labels = ctc.watershed(probability, seed=0.8, threshold=0.5, smallest_seed=4)
+    assert np.array_equal(labels > 0, probability > 0.5)
+    assert np.unique(labels).tolist() == list(range(labels.max() + 1))
+    components, seeds = (ctc.instances(probability, level, connectivity=8) for level in (0.5, 0.8))
+    for label in range(1, labels.max() + 1):
+        assert len(np.unique(components[labels == label])) == 1
+    for label in range(1, seeds.max() + 1):  # a seed is never cut
+        if np.count_nonzero(seeds == label) >= 4:
+            assert len(np.unique(labels[seeds == label])) == 1
+    assert components.max() < labels.max()
+
+
+def test_seeds_at_the_threshold_give_the_8_connected_components():
+    probability = np.random.default_rng(0).random((40, 40))
+    labels = ctc.watershed(probability, 0.6, 0.6, smallest_seed=0)
+    assert np.array_equal(labels, ctc.instances(probability, 0.6, connectivity=8))
+
+
+def test_without_any_foreground_there_is_no_cell():
+    assert not ctc.watershed(np.full((9, 9), 0.2)).any()
+
+
 # --- errors
 
 
@@ -259,9 +363,31 @@ def test_bad_labels_are_refused_in_one_sentence(function, gold, result, ignore, 
         (np.ones((2, 2)), {"threshold": math.nan}, "threshold must be"),
         (np.ones((2, 2)), {"smallest": -1}, "smallest must be"),
         (np.ones((2, 2)), {"smallest": 2.5}, "smallest must be"),
+        (np.ones((2, 2)), {"connectivity": 6}, "connectivity must be 4 or 8, not 6"),
     ],
 )
 def test_bad_images_are_refused_in_one_sentence(image, options, message):
     with pytest.raises(ValueError, match=message) as error:
         ctc.instances(image, **options)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "message"),
+    [
+        (np.ones((2, 2), bool), {}, "the probabilities of one image"),
+        (np.ones((3, 2, 2)), {}, "the probabilities of one image"),
+        (np.ones((0, 2)), {}, "not empty"),
+        (np.full((2, 2), np.nan), {}, "not NaN"),
+        (np.full((2, 2), 1.5), {}, r"in \[0, 1\]"),
+        (np.ones((2, 2)), {"seed": 0.4}, "level must be at or above the threshold, both in .*, not 0.4, 0.5"),
+        (np.ones((2, 2)), {"seed": 1.1}, "level must be"),
+        (np.ones((2, 2)), {"threshold": math.nan}, "level must be"),
+        (np.ones((2, 2)), {"smallest": -1}, "smallest must be"),
+        (np.ones((2, 2)), {"smallest_seed": 2.5}, "smallest must be"),
+    ],
+)
+def test_what_no_watershed_can_be_made_of_is_refused(image, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        ctc.watershed(image, **options)
     assert "\n" not in str(error.value)

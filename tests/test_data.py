@@ -217,6 +217,61 @@ def test_every_source_has_hashes_terms_a_citation_and_an_address_of_its_publishe
             assert spec.numbers is None or len(spec.numbers) == spec.count == len(set(spec.numbers))
 
 
+# labels that came later than the paper
+
+
+TEST_PAGES = np.random.default_rng(3).choice(np.array([0, 255], np.uint8), size=(PAGES, *SIZE), p=[0.3, 0.7])
+
+
+@pytest.fixture
+def with_test_labels(small, monkeypatch):
+    """The tiny set with test labels of which rows 4 to 11 are published; their folder."""
+    spec = sources.Pixels(PAGES, "uint8", sha(TEST_PAGES[:, 4:12].copy()), needed=False, rows=(4, 12))
+    source = sources.SOURCES["isbi2012"]
+    changed = dataclasses.replace(source, arrays=source.arrays | dict.fromkeys(sources.TEST_LABELS, spec))
+    monkeypatch.setitem(sources.SOURCES, "isbi2012", changed)
+    monkeypatch.setattr(data, "TEST_ROWS", (4, 12))
+    fill(small)
+    return small / "isbi2012"
+
+
+@pytest.mark.parametrize("name", sources.TEST_LABELS)
+def test_only_the_published_rows_of_test_labels_are_read_and_verified(with_test_labels, name):
+    pages = TEST_PAGES.copy()
+    pages[:, :4] = 127  # whatever is above them
+    save(with_test_labels / name, pages)
+    assert np.array_equal(data.test_labels(), TEST_PAGES[:, 4:])
+    rows = {row.file: row for row in files.verify_folder("isbi2012", with_test_labels)}
+    assert rows[name].ok and len(rows) == 3  # the other one is not there, and not asked for
+    pages[2, 4, 1] ^= 255
+    save(with_test_labels / name, pages)
+    with pytest.raises(ValueError, match=rf"{name} does not hold the published pixels"):
+        data.test_labels()
+    assert not {row.file: row.ok for row in files.verify_folder("isbi2012", with_test_labels)}[name]
+
+
+def test_the_archives_own_test_labels_go_before_the_recovered_ones(with_test_labels):
+    own, recovered = (with_test_labels / name for name in sources.TEST_LABELS)
+    save(recovered, TEST_PAGES)
+    assert np.array_equal(data.test_labels(), TEST_PAGES[:, 4:])
+    save(own, TEST_PAGES[::-1])
+    with pytest.raises(ValueError, match=r"test-labels\.tif does not hold"):
+        data.test_labels()
+
+
+def test_without_test_labels_one_sentence_says_where_they_lie(with_test_labels):
+    with pytest.raises(data.MissingData, match=r"lacks test-labels\.tif, .*archive of the challenge, https://") as told:
+        data.test_labels()
+    assert "\n" not in str(told.value)
+    assert data.present("isbi2012")  # the set is complete without them
+
+
+def test_test_labels_are_no_images(with_test_labels):
+    save(with_test_labels / "test-labels.tif", TEST_PAGES)
+    with pytest.raises(ValueError, match=r"no images 'test-labels\.tif'"):
+        data.frames("isbi2012", "test-labels.tif")
+
+
 # fetching
 
 
@@ -241,6 +296,18 @@ def test_other_pixels_than_published_are_refused_and_leave_nothing(publisher, tm
     with pytest.raises(ValueError, match=r"train-volume\.tif from .* does not hold the published pixels"):
         data.download("isbi2012")
     assert not list((tmp_path / "cache/data").iterdir())
+
+
+def test_an_odd_file_that_nothing_needs_does_not_spoil_a_download(publisher, tmp_path, with_test_labels):
+    for odd in (TEST_PAGES[::-1], TEST_PAGES[:3]):  # other pixels, too few pages
+        save(tmp_path / "odd.tif", odd)
+        fill(tmp_path / "made")
+        names = ("train-volume.tif", "train-labels.tif")
+        members = {f"a/{name}": (tmp_path / "made/isbi2012" / name).read_bytes() for name in names}
+        publisher.content = archive(members | {"a/test-labels.tif": (tmp_path / "odd.tif").read_bytes()})
+        folder = data.download("isbi2012")
+        rows = {row.file: row.ok for row in files.verify_folder("isbi2012", folder)}
+        assert rows == {"train-volume.tif": True, "train-labels.tif": True, "test-labels.tif": False}
 
 
 @pytest.mark.parametrize(
@@ -506,6 +573,52 @@ def test_isbi2012_has_30_slices_in_five_blocks_of_six_and_78_percent_inside():
     assert (em.instances > 0).mean() == pytest.approx(0.780, abs=0.0005)
     dark, light = em.images[em.instances == 0].mean(), em.images[em.instances > 0].mean()
     assert light - dark > 30  # images and labels belong together
+
+
+@pytest.mark.realdata("isbi2012")
+def test_the_test_slices_labels_are_29_percent_membrane_below_row_66():
+    path = files.find("isbi2012")
+    if not any((path / name).exists() for name in sources.TEST_LABELS):
+        pytest.skip("the labels of the test slices are not in this copy")
+    labels = data.test_labels()
+    assert labels.shape == (30, 446, 512) and labels.dtype == np.uint8
+    assert np.unique(labels).tolist() == [0, 255]
+    assert (labels == 0).mean() == pytest.approx(0.29, abs=0.005)
+    images = data.frames("isbi2012", "test-volume.tif")[:, 66:]
+    light, dark = images[labels == 255].mean(), images[labels == 0].mean()
+    assert light - dark > 30  # images and labels belong together
+
+
+@pytest.mark.realdata("isbi2012")
+def test_a_whole_file_of_other_test_labels_is_refused(tmp_path):
+    folder = tmp_path / "isbi2012"
+    folder.mkdir()
+    for name in ("train-volume.tif", "train-labels.tif"):
+        (folder / name).symlink_to(files.find("isbi2012") / name)
+    with pytest.raises(data.MissingData, match=r"lacks test-labels\.tif"):
+        data.test_labels(tmp_path)
+    save(folder / "test-labels.tif", np.where(loaded("isbi2012").instances > 0, 255, 0).astype(np.uint8))
+    with pytest.raises(
+        ValueError, match=r"test-labels\.tif does not hold the published pixels: .* expected 74efe8ca8efd"
+    ):
+        data.test_labels(tmp_path)
+
+
+@pytest.mark.realdata("phc-u373", "dic-hela")
+@pytest.mark.parametrize("video", [1, 2])
+@pytest.mark.parametrize(("name", "count"), [("phc-u373", 115), ("dic-hela", 84)])
+def test_silver_truth_labels_every_frame_of_a_video_much_as_the_gold_masks_do(name, count, video):
+    if not (files.find(name) / f"{video:02d}_ST/SEG").exists():
+        pytest.skip("the silver truth is not in this copy")
+    silver, gold = data.silver_truth(name, video), loaded(name)
+    assert silver.shape == (count, *gold.images.shape[1:]) and silver.dtype == np.int32
+    assert len(data.frames(name, f"{video:02d}")) == count and silver.any(axis=(1, 2)).all()
+    both = either = 0
+    for index in gold.folds[video - 1]:
+        counted = ~gold.ignore[index]
+        true, found = gold.instances[index] > 0, silver[int(gold.names[index][-3:])] > 0
+        both, either = both + (true & found)[counted].sum(), either + (true | found)[counted].sum()
+    assert both / either > 0.8
 
 
 @pytest.mark.realdata("phc-u373", "dic-hela")

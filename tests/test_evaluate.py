@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reprolib import ctc, data, evaluate, metrics
+from reprolib.tiling import SEVEN_ROTATIONS
 
 NAMES = ("01/t000", "01/t003", "02/t001")
 
@@ -74,7 +75,7 @@ def em_slices(seed: int, depth: int = 5):
 
 def scores_of(found, thresholds):
     """What a record keeps of one fold."""
-    held_out = {name: evaluate._plain(result) for name, result in found.items()}
+    held_out = {name: evaluate.plain(result) for name, result in found.items()}
     count = next(iter(found.values())).per_slice.shape[1]
     return {
         "held_out": held_out,
@@ -137,7 +138,7 @@ def test_nothing_and_unrotated_scores_cannot_be_pooled_as_rotated():
 def test_the_mean_over_rotations_covers_the_turned_image_in_one_tile(monkeypatch):
     tiles = []
 
-    def remember(model, image, tile, rotations):
+    def remember(model, image, tile, rotations, flips, scale):
         tiles.append(tile)
         return np.stack([image, image])
 
@@ -146,7 +147,115 @@ def test_the_mean_over_rotations_covers_the_turned_image_in_one_tile(monkeypatch
     side = max(image.shape[1:])
     evaluate.predict_cells(None, image)
     evaluate.predict_cells(None, image, rotations=(90.0, 180.0))
-    evaluate.predict_cells(None, image, rotations=evaluate.SEVEN_ROTATIONS)
+    evaluate.predict_cells(None, image, rotations=SEVEN_ROTATIONS)
     straight, right_angles, turned = (tile - 184 for tile in tiles)
     assert side <= straight == right_angles < side + 16
     assert np.hypot(*image.shape[1:]) <= turned < np.hypot(*image.shape[1:]) + 17
+
+
+def test_flips_and_scale_reach_the_prediction_and_the_tile_covers_the_resampled_image(monkeypatch):
+    calls = []
+
+    def remember(model, image, **options):
+        calls.append(options)
+        return np.stack([image, image])
+
+    monkeypatch.setattr(evaluate, "predict", remember)
+    evaluate.predict_cells(None, np.zeros((1, 512, 400)), scale=0.5, flips=True)
+    assert calls == [{"tile": 444, "rotations": (0.0,), "flips": True, "scale": 0.5}]  # 260 px of output for 256
+
+
+# --- cells one by one
+
+
+def grounds(*squares):
+    """(1, 20, 40) labels from (label, rows, columns)."""
+    labels = np.zeros((1, 20, 40), np.int32)
+    for label, rows, columns in squares:
+        labels[0, slice(*rows), slice(*columns)] = label
+    return labels
+
+
+NOTHING = np.zeros((1, 20, 40), bool)
+
+
+def lost(gold, foreground, ignore=NOTHING, **options):
+    rows = evaluate.cell_scores(("01/t004",), gold, np.where(foreground > 0, 0.9, 0.1), ignore, **options)
+    return {row["gold"]: (row.get("lost"), row["iou"]) for row in rows}
+
+
+def test_a_cell_that_is_found_is_not_lost():
+    gold = grounds((3, (2, 12), (2, 12)), (8, (2, 12), (20, 30)))
+    assert lost(gold, gold) == {3: (None, 1.0), 8: (None, 1.0)}
+    (first, _) = evaluate.cell_scores(("01/t004",), gold, (gold > 0).astype(float), NOTHING)
+    assert first == {"image": "01/t004", "gold": 3, "iou": 1.0, "size": 100}
+
+
+def test_two_cells_under_one_result_cell_are_merged():
+    gold = grounds((1, (2, 12), (2, 12)), (2, (2, 12), (13, 23)), (3, (2, 12), (30, 35)))
+    joined = gold + grounds((9, (6, 8), (12, 13)))  # two pixels of bridge
+    found = lost(gold, joined)
+    assert found == {1: ("merged", round(100 / 202, 4)), 2: ("merged", round(100 / 202, 4)), 3: (None, 1.0)}
+
+
+def test_a_cell_in_two_halves_is_split_and_one_that_is_barely_seen_is_missed():
+    gold = grounds((1, (2, 12), (2, 12)), (2, (2, 12), (20, 30)), (3, (14, 18), (2, 6)))
+    halves = grounds((1, (2, 12), (2, 7)), (1, (2, 12), (8, 12)), (1, (2, 4), (20, 30)))
+    # of the first cell 50 and 40 of 100 px are found, in two pieces; of the second 20; of the third none
+    assert lost(gold, halves) == {1: ("split", 0.0), 2: ("missed", 0.0), 3: ("missed", 0.0)}
+
+
+def test_pixels_that_meet_at_a_corner_hold_a_cell_together_with_connectivity_8_alone():
+    gold = grounds((1, (2, 12), (2, 12)))
+    corner = grounds((1, (2, 8), (2, 8)), (1, (8, 12), (8, 12)))  # 36 and 16 of the cell's 100 px
+    assert lost(gold, corner, connectivity=4) == {1: ("split", 0.0)}
+    assert lost(gold, corner, connectivity=8) == {1: (None, 0.52)}
+
+
+def test_ignored_pixels_and_small_pieces_do_not_count():
+    gold = grounds((1, (2, 12), (2, 12)), (2, (2, 12), (20, 30)))
+    ignore = NOTHING.copy()
+    ignore[0, :, 7:] = True
+    half = grounds((1, (2, 12), (2, 7)))
+    assert lost(gold, half, ignore) == {1: (None, 1.0)}  # the second cell lies wholly in what is ignored
+    assert lost(gold, gold, smallest=101) == {1: ("missed", 0.0), 2: ("missed", 0.0)}
+
+
+def test_the_mean_of_the_cells_is_seg_at_one_half():
+    gold, probability, ignore = frames(5)
+    rows = evaluate.cell_scores(NAMES, gold, probability, ignore, 5)
+    row = next(row for row in evaluate.evaluate_cells(NAMES, gold, probability, ignore, 5)["seg"].rows
+               if row["threshold"] == 0.5)  # fmt: skip
+    assert np.mean([cell["iou"] for cell in rows]) == pytest.approx(row["seg_pooled"], abs=1e-4)
+    assert len(rows) == row["cells"] and {cell["image"] for cell in rows} == set(NAMES)
+    assert all(cell["iou"] == 0 for cell in rows if cell.get("lost") in ("split", "missed"))
+
+
+# --- watershed
+
+
+def test_the_watershed_parts_touching_cells_that_components_run_together():
+    gold = np.zeros((2, 60, 120), np.int32)
+    gold[:, 20:40, 20:50], gold[:, 20:40, 50:80] = 1, 2
+    probability = np.where(gold > 0, 0.95, 0.05)
+    probability[:, :, 49:51] = np.minimum(probability[:, :, 49:51], 0.6)
+    names, nothing = ("01/t000", "02/t000"), np.zeros(gold.shape, bool)
+    rows = evaluate.watershed_scores(names, gold, probability, nothing)
+    assert len(rows) == 9 and {(row["seed"], row["threshold"]) for row in rows} == {
+        (seed, threshold) for seed in (0.7, 0.8, 0.9) for threshold in (0.3, 0.4, 0.5)
+    }
+    for row in rows:
+        assert row["seg"] == row["seg 01"] == row["seg 02"] == 1.0
+    components = evaluate.evaluate_cells(names, gold, probability, nothing, thresholds=(0.5,))["seg"]
+    assert components.score == 0.5  # one result cell, half of which is each gold cell
+    assert {row["seg"] for row in evaluate.watershed_scores(names, gold, probability, nothing, smallest=601)} == {0.0}
+
+
+def test_the_watershed_of_a_probability_without_seeds_scores_as_its_8_connected_components():
+    gold, probability, ignore = frames(2)  # cells of 169 px: fewer than a seed has
+    ignore[1, 5:9] = True
+    rows = evaluate.watershed_scores(NAMES, gold, probability, ignore, smallest=5)
+    found = evaluate.evaluate_cells(NAMES, gold, probability, ignore, 5, connectivity=8, thresholds=(0.3, 0.4, 0.5))
+    for row in rows:
+        (plain,) = (one for one in found["seg"].rows if one["threshold"] == row["threshold"])
+        assert (row["seg"], row["seg 01"], row["seg 02"]) == (plain["seg"], plain["seg 01"], plain["seg 02"])

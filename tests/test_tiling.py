@@ -12,6 +12,7 @@ from torch import nn
 
 from reprolib.augment import normalise
 from reprolib.model import SAME, UNet
+from reprolib.resample import resample_image, resize_planes
 from reprolib.tiling import SEVEN_ROTATIONS, origins, predict, predict_tiles, tile_geometry
 
 
@@ -279,3 +280,65 @@ def test_what_cannot_be_predicted_is_refused(options, message):
 
 def test_a_188_tile_can_be_used_off_the_lattice():
     assert predict(network(), picture(9, 9), tile=188, lattice=False).shape == (2, 9, 9)
+
+
+# --- flips and scale ----------
+
+
+def test_the_mean_over_flips_is_the_mean_of_the_four_mirrored_predictions_mirrored_back():
+    model, image = network(), picture(25, 30)
+    there_and_back = [
+        predict(model, image, tile=252),
+        predict(model, image[::-1], tile=252)[:, ::-1],
+        predict(model, image[:, ::-1], tile=252)[:, :, ::-1],
+        predict(model, image[::-1, ::-1], tile=252)[:, ::-1, ::-1],
+    ]
+    found = predict(model, image, tile=252, flips=True)
+    np.testing.assert_allclose(found, np.mean(there_and_back, axis=0), atol=1e-12)
+    assert np.abs(found - there_and_back[0]).max() > 1e-3
+
+
+def test_a_model_that_commutes_with_flips_is_not_changed_by_their_mean():
+    image = picture(25, 42)
+    for angles in ((0,), (90, 180)):
+        still = predict(Toy(), image, tile=252, rotations=angles)
+        np.testing.assert_allclose(predict(Toy(), image, tile=252, rotations=angles, flips=True), still, atol=1e-6)
+    slanted = [predict(Toy(slanted=True), image, tile=252, flips=flips) for flips in (False, True)]
+    assert np.abs(slanted[0] - slanted[1]).max() > 0.1
+
+
+def test_flips_and_rotations_together_are_the_mean_of_all_views():
+    model, image = network(), picture(25, 30)
+    views = [
+        (np.s_[:, :], np.s_[:, :, :]), (np.s_[::-1], np.s_[:, ::-1]), (np.s_[:, ::-1], np.s_[:, :, ::-1]),
+        (np.s_[::-1, ::-1], np.s_[:, ::-1, ::-1]),
+    ]  # fmt: skip
+    each = [
+        predict(model, image[there], tile=252, rotations=(angle,))[back] for there, back in views for angle in (0, 51.0)
+    ]
+    found = predict(model, image, tile=252, rotations=(0, 51.0), flips=True)
+    np.testing.assert_allclose(found, np.mean(each, axis=0), atol=1e-12)
+
+
+def test_at_another_scale_the_network_sees_the_resampled_image_and_the_answer_has_the_images_sides():
+    model, image = network(), picture(50, 61)
+    small = predict(model, resample_image(image, 0.5), tile=252)
+    found = predict(model, image, tile=252, scale=0.5)
+    assert small.shape == (2, 25, 30) and found.shape == (2, 50, 61)
+    np.testing.assert_allclose(found, resize_planes(small, (50, 61)), atol=1e-12)
+    np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-12)
+    np.testing.assert_array_equal(predict(model, image, tile=252, scale=1.0), predict(model, image, tile=252))
+
+
+def test_at_another_scale_every_pixel_keeps_its_place():
+    image = smooth(96, 122)
+    still = predict(Toy(), image, tile=316)
+    assert np.abs(np.diff(still, axis=1)).max() > 0.05 and np.abs(np.diff(still, axis=2)).max() > 0.05  # a shift shows
+    for options in ({}, {"flips": True}, {"rotations": (90,)}):
+        assert np.abs(predict(Toy(), image, tile=316, scale=0.5, **options) - still)[:, 6:-6, 6:-6].max() < 0.03
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.5, math.nan])
+def test_a_scale_out_of_range_is_refused(scale):
+    with pytest.raises(ValueError, match="scale must be above 0 and at most 1"):
+        predict(network(), picture(9, 9), scale=scale)

@@ -18,7 +18,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from reprolib import data, evaluate, records, train
+from reprolib import checkpoints, data, evaluate, records, score, train
+from reprolib.augment import augment, warp
 from reprolib.data import Dataset
 from reprolib.experiment import Experiment
 from reprolib.loss import IGNORE, separate, weight_map
@@ -30,7 +31,9 @@ KINDS = {
     "sgd": SMALL,
     "adam": SMALL.replace(optimiser="adam"),
     "adam-cosine": SMALL.replace(optimiser="adam", schedule="cosine", learning_rate=0.01, flip=True),
+    "adam-fused": SMALL.replace(optimiser="adam", fused=True),
     "sgd-cosine-same": SMALL.replace(schedule="cosine", padding="same", tile=64),
+    "half-scale-rigid": SMALL.replace(scale=0.5, elastic=0.0),
 }
 
 
@@ -71,6 +74,12 @@ def same(one: train.State, other: train.State) -> bool:
 def run(experiment: Experiment, steps: int, checkpoint: Path | None = None) -> train.State:
     torch.manual_seed(time.time_ns() % 2**31)  # whatever went on before must not matter
     return train.run_steps(experiment, tiny(), CPU, steps, checkpoint=checkpoint)
+
+
+def step_of(experiment: Experiment, state: train.State, samples: list, step: int) -> torch.Tensor:
+    """One step with the sample that is its own."""
+    (drawn,) = train.draw_samples(experiment, (step,), len(samples), CPU)
+    return train.train_step(experiment, state, samples, step, drawn)
 
 
 # --- reproducible ----------
@@ -137,10 +146,10 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path):
 def test_an_interrupted_training_keeps_its_last_checkpoint(tmp_path, monkeypatch):
     path, step = tmp_path / "checkpoint", train.train_step
 
-    def until_the_fourth(experiment, state, samples, number, device):
+    def until_the_fourth(experiment, state, samples, number, drawn):
         if number == 4:
             raise KeyboardInterrupt
-        return step(experiment, state, samples, number, device)
+        return step(experiment, state, samples, number, drawn)
 
     with monkeypatch.context() as patch:
         patch.setattr(train, "CHECKPOINT_EVERY", 0.0)
@@ -159,6 +168,122 @@ def test_a_resumed_training_says_so_and_adds_up_its_seconds(tmp_path):
     assert lines[-1].startswith("step 3/3  loss ")
     assert second.seconds > first.seconds > 0
     assert second.peak_memory >= first.peak_memory > 10**7
+
+
+def equal(one: train.Sample, other: train.Sample) -> bool:
+    grids = one.warp.grid, other.warp.grid
+    alike = grids[0] is grids[1] if None in grids else torch.equal(*grids)
+    return one.image == other.image and one.warp.uniform == other.warp.uniform and alike
+
+
+@pytest.mark.parametrize("elastic", [0.0, 10.0])
+def test_a_steps_sample_is_the_same_drawn_alone_or_among_others(elastic):
+    experiment = SMALL.replace(elastic=elastic)
+    batch = train.draw_samples(experiment, range(1, 9), 7, CPU)
+    for step, sample in enumerate(batch, start=1):
+        torch.manual_seed(step)  # the state of the process does not matter
+        assert equal(sample, *train.draw_samples(experiment, (step,), 7, CPU))
+        assert equal(sample, train.draw_samples(experiment.replace(steps=99), (step - 1, step), 7, CPU)[1])
+        assert not equal(sample, *train.draw_samples(experiment.replace(seed=1), (step,), 7, CPU))
+    assert not any(equal(*pair) for pair in itertools.combinations(batch, 2))
+
+
+def test_a_sample_holds_the_numbers_that_augmentation_draws_from_the_steps_generator():
+    (sample,) = train.draw_samples(SMALL, (5,), 3, CPU)
+    generator = torch.Generator().manual_seed(train.derived_seed(SMALL.seed, 5))
+    assert sample.image == int(torch.randint(3, (1,), generator=generator))
+    image, planes = torch.randn(64, 64), torch.randn(2, 64, 64)
+    one, other = warp(image, planes, 188, sample.warp), augment(image, planes, 188, generator)
+    assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
+
+
+def test_every_training_image_is_drawn():
+    drawn = [sample.image for sample in train.draw_samples(SMALL, range(1, 301), 3, CPU)]
+    assert [drawn.count(image) for image in range(3)] == pytest.approx([100] * 3, abs=35)
+
+
+@pytest.mark.parametrize("together", [4, 50])
+def test_steps_whose_losses_are_fetched_together_give_the_same_bits(together, tmp_path, monkeypatch):
+    """On a GPU 50 steps' samples are drawn, and their losses fetched, together. Here the CPU does so in its stead: on a
+    GPU itself it was not measured.
+    """
+    experiment, path = SMALL.replace(optimiser="adam"), tmp_path / "checkpoint"
+    whole = run(experiment, 6)
+    monkeypatch.setitem(train.FETCH, "cpu", together)
+    assert same(run(experiment, 6), whole)
+    assert len(run(experiment, 3, path).losses) == 3
+    assert same(run(experiment, 6, path), whole)
+
+
+def test_a_training_that_diverges_among_steps_fetched_together_names_its_step(monkeypatch):
+    experiment = SMALL.replace(learning_rate=10.0, steps=30)
+    messages = []
+    for together in (1, 7):
+        monkeypatch.setitem(train.FETCH, "cpu", together)
+        with pytest.raises(ValueError, match=r"diverged at step \d+") as caught:
+            run(experiment, 30)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+
+
+def test_a_step_fetches_no_number_from_the_device(monkeypatch):
+    """On a GPU each fetch would wait for all that is under way; the loss is fetched after the step."""
+    state, samples = train.State(SMALL, CPU), train.prepare(SMALL, tiny(), CPU)
+    (drawn,) = train.draw_samples(SMALL, (1,), len(samples), CPU)
+
+    fetched = []
+    for name in ("item", "tolist", "cpu", "numpy"):
+        monkeypatch.setattr(torch.Tensor, name, lambda self, *a, name=name, **k: fetched.append(name))
+    loss = train.train_step(SMALL, state, samples, 1, drawn)
+    monkeypatch.undo()
+    assert not fetched and loss.ndim == 0 and not loss.requires_grad and math.isfinite(loss.item())
+
+
+# --- the curve ----------
+
+
+@pytest.fixture
+def with_curve(monkeypatch) -> Experiment:
+    """An experiment of so many steps that it counts as long."""
+    monkeypatch.setattr(train, "CURVE_FROM", 20)
+    return SMALL.replace(optimiser="adam", schedule="cosine", steps=20)
+
+
+def test_a_long_training_is_scored_at_each_eighth_and_a_short_one_never():
+    assert train.curve_steps(Experiment(steps=3000)) == [375, 750, 1125, 1500, 1875, 2250, 2625, 3000]
+    assert train.curve_steps(Experiment(steps=1001))[::7] == [125, 1001]
+    assert train.curve_steps(Experiment(steps=999)) == [] != train.curve_steps(Experiment(steps=1000))
+    assert run(SMALL, 6).curve == []
+
+
+def test_a_curve_has_eight_points_and_changes_no_bit(with_curve, monkeypatch):
+    state = run(with_curve, 20)
+    assert [point["step"] for point in state.curve] == [2, 5, 7, 10, 12, 15, 17, 20]
+    for point in state.curve:
+        assert point.keys() == {"step", "training", "held_out"}
+        for part in ("training", "held_out"):
+            assert point[part].keys() == {"seg", "foreground_iou"}
+            assert all(0 <= figure <= 1 for figure in point[part].values())
+    assert state.curve[-1] == {"step": 20} | score.curve_point(with_curve, state.model, tiny())
+    monkeypatch.setattr(train, "CURVE_FROM", 21)
+    plain = run(with_curve, 20)
+    assert plain.curve == [] and same(state, plain)
+
+
+@pytest.mark.parametrize("together", [1, 4])
+def test_a_training_that_was_stopped_has_the_whole_curve(with_curve, together, tmp_path, monkeypatch):
+    whole, path = run(with_curve, 20), tmp_path / "checkpoint"
+    monkeypatch.setitem(train.FETCH, "cpu", together)
+    for steps, points in ((6, 2), (7, 3), (13, 5)):
+        assert len(run(with_curve, steps, path).curve) == points
+    resumed = run(with_curve, 20, path)
+    assert resumed.curve == whole.curve and same(resumed, whole)
+
+
+def test_the_curve_is_recorded(with_curve, cache):
+    record = train.train(with_curve, "cpu", None, dataset=tiny(), keep_weights=False)
+    assert [point["step"] for point in record["curve"]] == train.curve_steps(with_curve)
+    assert train.train(SMALL.replace(steps=1), "cpu", None, dataset=tiny(), keep_weights=False)["curve"] == []
 
 
 def test_seeds_of_steps_are_pinned_and_all_different():
@@ -200,14 +325,17 @@ def test_a_truncated_checkpoint_is_refused(good, tmp_path, keep):
 
 
 def test_a_checkpoint_of_something_else_is_refused(good, tmp_path):
-    spent = {"seconds": "1.0", "peak_memory": "1"}
+    spent = {"seconds": "1.0", "peak_memory": "1", "curve": "[]"}
     path, tensors = tmp_path / "checkpoint", load_file(good)
     path.write_bytes(b"no checkpoint at all" * 100)
     refused(path)
     save_file(tensors, path)  # without its seconds
     refused(path)
-    save_file(tensors, path, metadata=spent | {"seconds": "soon"})
-    refused(path)
+    for name in spent:
+        save_file(tensors, path, metadata=spent | {name: "soon"})
+        refused(path)
+        save_file(tensors, path, metadata={key: value for key, value in spent.items() if key != name})
+        assert name in refused(path)
     for missing in ("losses", "model.head.bias"):
         save_file({name: value for name, value in tensors.items() if name != missing}, path, metadata=spent)
         assert missing.removeprefix("model.") in refused(path) or "state_dict" in refused(path)
@@ -226,7 +354,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(good, tmp_path, monkeypatch):
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "save_file", save_half)
+        patch.setattr(checkpoints, "save_file", save_half)
         with pytest.raises(OSError, match=r"could not be written .*No space left"):
             run(SMALL, 3, path)
     assert list(tmp_path.iterdir()) == [path]
@@ -242,7 +370,7 @@ def test_sgd_is_the_textbooks_update_with_momentum_099():
     velocity = [torch.zeros_like(p) for p in state.model.parameters()]
     for step in (1, 2, 3):
         before = [p.detach().clone() for p in state.model.parameters()]
-        train.train_step(experiment, state, samples, step, CPU)
+        step_of(experiment, state, samples, step)
         rate = 0.01 * (1 + math.cos(math.pi * (step - 1) / 4)) / 2
         moved = 0
         for k, parameter in enumerate(state.model.parameters()):
@@ -256,7 +384,7 @@ def test_adams_first_step_moves_every_weight_with_a_gradient_by_the_learning_rat
     experiment = SMALL.replace(optimiser="adam", learning_rate=0.01)
     samples, state = train.prepare(experiment, tiny(), CPU), train.State(experiment, CPU)
     before = [p.detach().clone() for p in state.model.parameters()]
-    train.train_step(experiment, state, samples, 1, CPU)
+    step_of(experiment, state, samples, 1)
     for old, parameter in zip(before, state.model.parameters(), strict=True):
         clear = parameter.grad.abs() > 1e-5
         wanted = old - 0.01 * parameter.grad.sign()
@@ -269,7 +397,7 @@ def test_a_step_depends_on_seed_and_step_alone():
     losses = []
     for step in (5, 5, 6):
         state = train.State(SMALL, CPU)
-        losses.append(train.train_step(SMALL, state, samples, step, CPU))
+        losses.append(step_of(SMALL, state, samples, step))
     assert losses[0] == losses[1] != losses[2]
 
 
@@ -279,7 +407,7 @@ def test_the_first_loss_is_that_of_a_hand_made_step():
     samples, state, seen = train.prepare(experiment, tiny(), CPU), train.State(experiment, CPU), []
     everything_is_cell = [(image, torch.stack([torch.ones(64, 64), torch.full((64, 64), 3.0)])) for image, _ in samples]
     state.model.register_forward_hook(lambda _, x, y: seen.append(y.detach().float()))
-    loss = train.train_step(experiment, state, everything_is_cell, 1, CPU)
+    loss = step_of(experiment, state, everything_is_cell, 1)
     margin = seen[0][0, 1] - seen[0][0, 0]
     assert margin.shape == (4, 4)
     assert loss == pytest.approx(3 * torch.log1p(torch.exp(-margin.double())).mean().item(), rel=1e-5)
@@ -340,6 +468,20 @@ def test_the_four_energies_differ_by_their_weights():
     assert torch.equal(flat, balanced)
 
 
+def test_at_another_scale_labels_are_resampled_before_the_borders_are_drawn():
+    dataset = tiny()
+    samples = train.prepare(SMALL.replace(scale=0.5), dataset, CPU)
+    for index, (image, (target, weights)) in enumerate(samples):
+        small, ignore = dataset.instances[index][1::2, 1::2], dataset.ignore[index][1::2, 1::2]
+        apart = separate(small)
+        assert image.shape == target.shape == weights.shape == (32, 32)
+        assert image.mean().item() == pytest.approx(0, abs=1e-5)
+        assert (image[target == 1].mean() - image[target == 0].mean()).item() > 1.5  # cells are bright
+        np.testing.assert_array_equal(target.numpy() == IGNORE, ignore)
+        np.testing.assert_array_equal(target.numpy()[~ignore], (apart > 0)[~ignore])
+        np.testing.assert_array_equal(weights, weight_map(apart, ignore=ignore))
+
+
 def test_held_out_images_are_never_touched():
     dataset = tiny()
     dataset.images[2] = 0  # to look at it would raise: a constant image cannot be normalised
@@ -372,7 +514,7 @@ def test_a_training_is_recorded_once_and_then_read(cache, monkeypatch):
     assert record["data"] == {"images": "0" * 64}
     assert record["training_seconds"] >= 0 and record["peak_memory_bytes"] > 10**7
     assert lines[-1] == f"recorded: {record['path']}"
-    assert not list((cache / "checkpoints").iterdir())
+    assert not [path for path in (cache / "checkpoints").iterdir() if path.suffix != ".lock"]
     assert sorted(p.suffix for p in (cache / "runs").iterdir()) == [".json", ".safetensors"]
 
     monkeypatch.setattr(train, "train", None)  # from here on nothing can be trained
@@ -413,7 +555,7 @@ def test_an_unknown_device_is_refused(monkeypatch):
 def test_a_fold_that_is_not_there_is_refused_before_any_step(cache):
     with pytest.raises(ValueError, match="phantom-dic has no fold 3: choose 1 to 2"):
         train.train(SMALL.replace(fold=3), "cpu", None, dataset=tiny())
-    assert not cache.exists()
+    assert not [path for path in cache.rglob("*.*") if path.suffix != ".lock"]
 
 
 @pytest.mark.parametrize(
