@@ -1,12 +1,9 @@
-"""The experiments that the book publishes, by name, and what they cost. Their records lie in ``runs/``.
+"""The experiments of the book's first edition, by name. Their records lie in ``runs/``; `reprolib plan` lists them.
 
-python -m reprolib.catalogue          the plan: every run, its steps, its time, whether it is recorded
-python -m reprolib.catalogue next     the command of the first run that is not
+Those of the protocol, which replace them step by step, are in ``reprolib.recipes``.
 """
 
 from __future__ import annotations
-
-import sys
 
 from reprolib.experiment import Experiment
 
@@ -23,8 +20,6 @@ MADE_LONGER = {  # which: U373 by intuition; HeLa the best of the short ones, si
     ("dic-hela", 1): "border term only, grey values 30 %, not turned",
 }
 TRIAL_STEPS = {"phc-u373": (500, 2000), "dic-hela": (1200, 6000)}  # HeLa networks have learnt next to nothing after 500
-# Seconds a step on one core of an AVX-512 processor that computes in bfloat16; about eight times that in float32.
-SECONDS = {"u-net": 0.09, "n4": 0.052, "n4-65": 0.029, "fcn8": 0.083}
 HEADLINE = ("EM, headline (Table 1)", "cells, headline (Table 2)")
 
 
@@ -269,37 +264,7 @@ def headline(data: str) -> list[dict]:
     return compare.obtained(run for name in HEADLINE for run in plan()[name] if run.data == data)
 
 
-def kept(experiment: Experiment) -> bool:
-    """Whether the project keeps a run's weights: the nine headline networks, and two small ones for chapter 10."""
-    first = [run for purpose in HEADLINE for run in plan()[purpose]]
-    return experiment in first or experiment in [run for run in ancestors(5).values() if run.variant != "fcn8"]
-
-
-def minutes(experiment: Experiment) -> float:
-    """About how long a run takes on one core; a U-Net by the pixels of its tile and, beyond width 16, its width."""
-    step = SECONDS.get(experiment.variant) or SECONDS["u-net"] * (experiment.tile / 380) ** 2 * (
-        max(1, experiment.width / 16) ** 1.75
-    )
-    return experiment.steps * step / 60 + 1  # and the scores
-
-
-def main(words: list[str]) -> int:
-    from reprolib import records, verify  # they need PyTorch
-
-    done: set[str] = set()
-    for purpose, runs in plan().items():
-        new = [run for run in runs if records.record_name(run) not in done]
-        done |= {records.record_name(run) for run in new}
-        missing = [run for run in new if not records.find(run, (records.PUBLISHED,))]
-        if words == ["next"] and missing:
-            weights = "" if kept(missing[0]) else " --no-weights"
-            print(f"{verify.command({'experiment': missing[0].to_dict()})} --threads 1 --to runs{weights}")
-            return 0
-        if not words:
-            hours = sum(map(minutes, new)) / 60
-            print(f"{purpose:34s}{len(new):3d} runs, {len(missing):3d} to do, {hours:5.1f} h on one core")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+def kept_runs() -> set[Experiment]:
+    """The runs whose weights the project keeps: the nine headline networks, and two small ones for chapter 10."""
+    first = {run for purpose in HEADLINE for run in plan()[purpose]}
+    return first | {run for run in ancestors(5).values() if run.variant != "fcn8"}

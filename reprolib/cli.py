@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -247,6 +248,7 @@ def plan_command(options) -> int:
     def say(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that its runs end with it
     failed = runner.run(options.workers, options.hours, options.to, options.resumable, options.only, say)
     return 1 if failed else 0
 

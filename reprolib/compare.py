@@ -53,7 +53,7 @@ def obtained(experiments: Iterable[Experiment]) -> list[dict]:
     for experiment in experiments:
         record = records.find(experiment, (records.PUBLISHED,))
         if record is None:
-            raise LookupError(f"{records.record_name(experiment)} is not recorded: see python -m reprolib.catalogue")
+            raise LookupError(f"{records.record_name(experiment)} is not recorded: see reprolib plan")
         found.append(record)
     return found
 

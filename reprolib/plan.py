@@ -6,6 +6,7 @@ plan, ``reprolib plan run`` trains what is missing (``reprolib.runner``).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +30,10 @@ class Purpose:
     kept: tuple[Experiment, ...] = ()  # whose weights the project keeps
 
 
-def purposes() -> list[Purpose]:
+@functools.cache
+def purposes() -> tuple[Purpose, ...]:
     """The whole plan, in order; some runs serve two purposes."""
-    protocol = [
-        *headline_purposes(),
-        *comparison_purposes(),
-    ]
+    kept = catalogue.kept_runs()
     first = [
         Purpose(
             name,
@@ -42,11 +41,11 @@ def purposes() -> list[Purpose]:
             tuple(runs),
             published=True,
             rotations=name == catalogue.HEADLINE[0],
-            kept=tuple(run for run in runs if catalogue.kept(run)),
+            kept=tuple(run for run in runs if run in kept),
         )
         for name, runs in catalogue.plan().items()
     ]
-    return [*protocol, *first]
+    return (*headline_purposes(), *comparison_purposes(), *first)
 
 
 def headline_purposes() -> list[Purpose]:

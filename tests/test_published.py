@@ -6,12 +6,11 @@ import shutil
 
 import pytest
 
-from reprolib import catalogue, chapters, claims, records, verify
+from reprolib import catalogue, chapters, claims, plan, records, verify
 
 BOOK = records.PROJECT / "book"
-HEADLINE = [run for name in catalogue.HEADLINE for run in catalogue.plan()[name]]
-PLAN = catalogue.plan()
-NAMED = list(dict.fromkeys(run for runs in PLAN.values() for run in runs))
+HEADLINE = [run for purpose in plan.purposes() if purpose.published for run in purpose.kept]
+NAMED = list(dict.fromkeys(run for purpose in plan.purposes() if purpose.published for run in purpose.runs))
 
 
 @pytest.mark.parametrize("experiment", NAMED, ids=records.record_name)
