@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from reprolib.claim import VERDICTS, Claim, badge
 
-VERDICT = dict(zip(VERDICTS, ("完全一致", "复现", "部分复现", "未复现", "不可比", "尚未运行"), strict=True))
+WORDS = ("完全一致", "复现", "优于论文", "与论文相当", "部分复现", "未复现", "差于论文", "未定", "不可比", "尚未运行")
+VERDICT = dict(zip(VERDICTS, WORDS, strict=True))
 SCORES = {  # rows whose values stand beside the verdict: figures without words
     "Table 1, EM: warping error": "表 1，电镜：warping error",
     "Table 1, EM: Rand error": "表 1，电镜：Rand error",
@@ -56,7 +57,7 @@ def results(rows: Sequence[Claim]) -> str:
     lines = [
         f"**共 {len(rows)} 条结论：{tally}。**",
         "",
-        "| 分数（同样的指标，另外的图像） | 论文 | 本书 |",
+        "| 分数（表 1：论文的测试图像；表 2：另外的图像） | 论文 | 本书 |",
         "|:--|--:|--:|",
     ]
     for row in rows:

@@ -6,6 +6,8 @@ A verdict follows from a rule, never from judgement:
 * *reproduced*, *partly*, *not reproduced*: a property that was measured, by the bound stated in the row; of two kinds
   of network: better in every pair of runs (same images, same seed), on the average alone, or not (``compare``); of
   a part taken away on EM: better on the average in all three scores of Table 1, in some, or in none (``results``);
+* *better*, *equal* (to within a tenth), *worse*, *not decided*: a score on the paper's own test slices against the
+  paper's, by the interval of our seeds (``verdict``);
 * *not comparable*: a score on other images than the paper's; both values are shown;
 * *not run yet*: no run is recorded, so there is no verdict.
 """
@@ -18,7 +20,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-VERDICTS = ("exact", "reproduced", "partly", "not reproduced", "not comparable", "not run yet")
+VERDICTS = (
+    "exact",
+    "reproduced",
+    "better",
+    "equal",
+    "partly",
+    "not reproduced",
+    "worse",
+    "not decided",
+    "not comparable",
+    "not run yet",
+)
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def frames(name: str, key: str, folder: str | Path | None = None) -> np.ndarray:
     """All images of one part of a published set, with labels or without, verified: (N, H, W) uint8.
 
     Args:
-        key: "test-volume.tif" (the slices whose labels are secret) or "train-volume.tif" of isbi2012; "01" or "02",
+        key: "test-volume.tif" (see `test_labels`) or "train-volume.tif" of isbi2012; "01" or "02",
             a whole video, of a cell set.
         folder: as for `load`.
 

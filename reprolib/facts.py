@@ -7,6 +7,7 @@ where it is not, the record alone is shown.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -46,7 +47,8 @@ def recorded(
         chapter: the notebook's name without ending, such as "04_weight_map".
         section: a name within the chapter.
         compute: gives the numbers as a dict fit for JSON (nested dicts, lists, strings, numbers).
-        needs: name of the real data set that ``compute`` reads; None if it needs none.
+        needs: name of the real data set that ``compute`` reads; None if it needs none. Where an optional part of it is
+            missing, ``compute`` may raise MissingData: the record is shown then, too.
         parameters: the chapter's parameters that the numbers depend on. With others than the recorded ones nothing
             is compared: the new numbers are returned.
         tolerance: largest relative difference (absolute below 1) that counts as equal.
@@ -63,14 +65,16 @@ def recorded(
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged ({error}): restore it, or record it again with {WRITE}=1") from None
     known = book.get(section)
-    possible = needs is None or data.present(needs)
-    if not possible:
+    numbers = None
+    if needs is None or data.present(needs):
+        with contextlib.suppress(data.MissingData):  # an optional part of the set, such as the test labels
+            numbers = json.loads(json.dumps(compute(), allow_nan=False))  # as it will be read again
+    if numbers is None:
         if known is None or known["parameters"] != parameters:
             raise LookupError(
                 f"{chapter}, {section}: no record for these parameters, and {needs} is not here to compute it"
             )
         return known["numbers"]
-    numbers = json.loads(json.dumps(compute(), allow_nan=False))  # as it will be read again
     if os.environ.get(WRITE) == "1":
         book[section] = {"parameters": parameters, "needs": needs, "numbers": numbers}
         write_text(path, json.dumps(dict(sorted(book.items())), indent=1) + "\n")

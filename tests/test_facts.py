@@ -149,3 +149,15 @@ def test_figures_come_from_the_real_data_where_it_is_else_from_its_phantom(monke
     assert facts.source(real, "phantom-em") == "phantom-em"
     monkeypatch.setattr(data, "present", lambda name, folder=None: name == real)
     assert facts.source(real) == real
+
+
+def test_where_an_optional_part_of_the_data_is_missing_the_record_is_shown(monkeypatch):
+    publish(monkeypatch, NUMBERS, needs="isbi2012")
+    monkeypatch.setattr(data, "present", lambda name, folder=None: True)
+
+    def lacks_the_test_labels():
+        raise data.MissingData("isbi2012 lacks test-labels.tif")
+
+    assert facts.recorded("ch", "s", lacks_the_test_labels, needs="isbi2012") == NUMBERS
+    with pytest.raises(LookupError, match="no record for these parameters"):
+        facts.recorded("ch", "another", lacks_the_test_labels, needs="isbi2012")
