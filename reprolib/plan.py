@@ -54,17 +54,17 @@ def headline_purposes() -> list[Purpose]:
     found = [
         _purpose("EM test slices, width 32, five seeds (Table 1)", 1, seeds, rotations=True, kept=seeds[:3]),
         _purpose("EM, five folds, width 16", 1, [recipes.em_fold(fold) for fold in recipes.CHOICES], rotations=True),
-        _purpose("HeLa, trials on the inner split", 2, recipes.cells_inner("dic-hela").values()),
     ]
     for data, name, seeds_of_thirds in (("dic-hela", "HeLa", recipes.SEEDS), ("phc-u373", "U373", (0,))):
-        if data == "phc-u373":
-            found.append(_purpose("U373, trials on the inner split", 2, recipes.cells_inner(data).values()))
+        found.append(_purpose(f"{name}, trials on the inner split", 2, recipes.cells_trials(data).values()))
         thirds = [recipes.cells(data, "thirds", third, seed) for seed in seeds_of_thirds for third in recipes.THIRDS]
         across = [recipes.cells(data, "fold", video, seed) for seed in seeds_of_thirds for video in recipes.VIDEOS]
         found += [
             _purpose(f"{name}, thirds of both videos (Table 2)", 2, thirds, kept=thirds[:3]),
             _purpose(f"{name}, across videos (Table 2)", 2, across, kept=across[:2] if data == "dic-hela" else ()),
         ]
+        if shown := recipes.cells_shown(data):
+            found.append(_purpose(f"{name}, trials for the reader", 2, shown.values()))
     twice = [recipes.em_inner(seed, steps) for steps in (12000, 24000) for seed in recipes.SEEDS]
     found.append(_purpose("EM: do twice the steps change the score?", 2, twice))
     for data, name, steps in (("dic-hela", "HeLa", 10000), ("phc-u373", "U373", 6000)):

@@ -38,9 +38,10 @@ def em() -> list[Claim]:
     experiment, planned = runs[0]["experiment"], len(table1.SEEDS)
     protocol = (
         "the paper's own 30 test slices, rows 66 to 511; trained on all 30 training slices, width "
-        f"{experiment['width']}, {experiment['steps']} steps; mean over 7 rotations; best of 10 thresholds, as the challenge does; mean and "
-        f"95 % t-interval of {planned} seeds. Better: all of it is below the paper's value; equal: all of it within a tenth of "
-        "that value; worse: all of it beyond; else, and before all seeds are recorded, not decided"
+        f"{experiment['width']}, {experiment['steps']} steps; mean over 7 rotations; best of 10 thresholds, as the "
+        f"challenge does; mean and 95 % t-interval of {planned} seeds. Better: all of it is below the paper's value; "
+        "equal: all of it within a tenth of that value; worse: all of it beyond; else, and before all seeds are "
+        "recorded, not decided"
     )
     rows = []
     for metric, found in table1.against(runs).items():

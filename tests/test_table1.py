@@ -1,0 +1,128 @@
+"""Table 1 on the test slices: means, intervals and sentences are those of the records, and wait for all seeds."""
+
+from __future__ import annotations
+
+import statistics
+
+import pytest
+from scipy import stats
+
+from reprolib import metrics, recipes, records, results, table1
+
+PAPER = {"warping_error": 0.000353, "rand_error": 0.0382, "pixel_error": 0.0611}
+ENTRY = {"warping_error": "warping_splits_mergers", "rand_error": "rand_f", "pixel_error": "pixel_f"}
+
+
+def row(metric: str, threshold: float, score: float) -> dict:
+    """A row of a metric's table that gives the score; counts such that folds pool to it."""
+    if metric == "rand_error":
+        both = 1000 - round(1000 * score)
+        return {
+            "threshold": threshold,
+            "rand_f": 1 - score,
+            "pairs_both": both,
+            "pairs_truth": 1000,
+            "pairs_proposal": 1000,
+        }
+    if metric == "pixel_error":
+        counts = {"true_positives": 1000, "false_positives": 2000 * score / (1 - score), "false_negatives": 0}
+        return {"threshold": threshold, "pixel_f": 1 - score} | counts
+    return {"threshold": threshold, ENTRY.get(metric, f"{metric}_thin"): score}
+
+
+def part(metric: str, best: float, at: int) -> dict:
+    """Ten rows, the best one at threshold number ``at``."""
+    up = metric.startswith("v_")
+    scores = [best - 0.01 * abs(k - at) if up else best * (1 + 0.1 * abs(k - at)) for k in range(10)]
+    rows = [row(metric, metrics.THRESHOLDS[k], score) for k, score in enumerate(scores)]
+    return {"score": best, "threshold": metrics.THRESHOLDS[at], "rows": rows}
+
+
+def run(experiment, factor: float = 1.0) -> dict:
+    """A record with the paper's figures times a factor."""
+    figures = {metric: value * factor for metric, value in PAPER.items()} | {"v_rand": 0.98, "v_info": 0.99}
+    test = {metric: part(metric, value, 4) for metric, value in figures.items()}
+    held_out = {metric: part(metric, min(3 * value, 0.99), 6) for metric, value in figures.items()}
+    straight = {metric: part(metric, value, 5) for metric, value in figures.items()}
+    scores = {
+        "training": {metric: {"threshold": 0.5} for metric in figures},
+        "held_out": held_out,
+        "rotated": {"held_out": held_out},
+        "images": [{}] * 6,
+        "test": {"rows": [66, 512], "straight": straight, "rotated": test},
+    }
+    return {"experiment": experiment.to_dict(), "scores": scores}
+
+
+def seeds(factors) -> list[dict]:
+    return [run(recipes.em_test(seed), factor) for seed, factor in enumerate(factors)]
+
+
+def test_the_papers_figures_are_those_of_its_table():
+    assert {metric: table1.paper(metric) for metric in table1.TABLE_1} == PAPER
+
+
+def test_the_interval_is_students_of_the_seeds_scores():
+    factors = (0.90, 0.95, 1.0, 0.93, 0.97)
+    found = table1.against(seeds(factors))["rand_error"].interval
+    scores = [0.0382 * factor for factor in factors]
+    low, high = stats.t.interval(0.95, 4, statistics.mean(scores), stats.sem(scores))
+    assert (found.mean, found.low, found.high) == pytest.approx((statistics.mean(scores), low, high))
+
+
+def claims(monkeypatch, factors):
+    monkeypatch.setattr(table1, "seeds", lambda width=32: seeds(factors))
+    return results.em()
+
+
+@pytest.mark.parametrize(
+    ("factors", "word"),
+    [
+        ((0.90, 0.91, 0.92, 0.93, 0.94), "better"), ((0.99, 1.0, 1.01, 1.02, 1.03), "equal"),
+        ((1.29, 1.30, 1.31, 1.32, 1.33), "worse"), ((0.5, 0.8, 1.1, 1.4, 1.7), "not decided"),
+    ],
+)  # fmt: skip
+def test_a_claim_follows_from_the_interval_of_five_seeds(monkeypatch, factors, word):
+    rows = claims(monkeypatch, factors)
+    assert [one.verdict for one in rows] == [word] * 3
+    assert [one.paper for one in rows] == ["0.000353", "0.0382", "0.0611"]
+    assert all("so far" not in one.ours for one in rows)
+
+
+def test_before_all_seeds_are_recorded_nothing_is_decided(monkeypatch):
+    rows = claims(monkeypatch, (0.90, 0.91))
+    assert {one.verdict for one in rows} == {"not decided"}
+    assert all("2 of 5 seeds so far" in one.ours for one in rows)
+    assert "none yet" in table1.sentences(seeds((0.90, 0.91)))
+    assert {one.verdict for one in claims(monkeypatch, (0.9,))} == {"not run yet"}
+
+
+def test_thresholds_are_fixed_by_the_held_out_slices_of_the_folds_and_read_on_the_test_slices():
+    folds = [run(recipes.em_fold(fold)) for fold in recipes.CHOICES]
+    fixed = table1.fixed_thresholds(folds)
+    assert fixed == dict.fromkeys(table1.FIVE, metrics.THRESHOLDS[6])
+    assert table1.figure_at(folds[0], "rand_error", metrics.THRESHOLDS[6]) == pytest.approx(0.0382 * 1.2)
+    assert table1.figure(folds[0], "rand_error") == 0.0382
+
+
+def test_the_table_has_the_papers_rows_and_a_row_for_each_group_that_has_runs():
+    lines = table1.table({"ours": seeds((1.0, 1.1)), "nothing yet": []}).splitlines()
+    assert len(lines) == 2 + 6 + 1
+    assert "0.000353" in lines[3] and "u-net" in lines[3]
+    assert "0.000371 (0.000353 to 0.000388)" in lines[-1]
+
+
+def test_both_views_set_the_same_networks_side_by_side():
+    lines = table1.both_views([run(recipes.em_fold(fold)) for fold in recipes.CHOICES]).splitlines()
+    warping = [cell.strip() for cell in lines[2].strip("|").split("|")]
+    assert warping == ["warping error", "0.001059", "0.000353", "3.0"]
+
+
+@pytest.mark.parametrize("record", table1.seeds(), ids=lambda record: record["key"])
+def test_recorded_seeds_were_scored_on_the_verified_labels_with_rotations(record):
+    from reprolib.sources import TEST_LABELS_SHA256, TEST_ROWS
+
+    test = record["scores"]["test"]
+    assert (test["rows"], test["labels"]) == (list(TEST_ROWS), TEST_LABELS_SHA256)
+    assert len(test["rotated"]["images"]) == 30 and len(record["curve"]) == 8
+    assert records.record_name(recipes.em_test(record["experiment"]["seed"])) == record["path"].stem
