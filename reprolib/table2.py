@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from reprolib import catalogue, compare, ctc, evaluate, export, figures, train
+from reprolib import catalogue, compare, ctc, evaluate, export, figures, recipes, train
 from reprolib.compare import markdown
 from reprolib.experiment import Experiment
 
@@ -125,3 +126,134 @@ def thresholds(axis: Axes, runs: Sequence[dict]) -> None:
         axis.plot(at["threshold"], at["seg"], "o", color=figures.OKABE_ITO[colour])
     axis.set(xlabel="threshold on P(cell)", ylabel="score", ylim=(0, 1))
     axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, 1.32), ncols=2, columnspacing=0.8)
+
+
+# --- the protocol's two views ----------
+
+
+def trial_scores(named: Mapping[str, Experiment]) -> dict[str, float]:
+    """SEG of those trials on the inner split that are recorded, at argmax, by name."""
+    found = {name: compare.available([run]) for name, run in named.items()}
+    return {name: at_half(runs[0]["scores"]) for name, runs in found.items() if runs}
+
+
+def trials_table(data: str) -> str:
+    """The trials on the inner split as Markdown: the candidates, the chosen one in bold, then those for the reader."""
+    rows = []
+    for named, role in ((recipes.cells_trials(data), "candidate"), (recipes.cells_shown(data), "for the reader")):
+        for name, experiment in named.items():
+            for run in compare.available([experiment]):
+                scores = run["scores"]
+                shown = f"{at_half(scores):.3f}"
+                rows.append(
+                    (
+                        name,
+                        role,
+                        f"**{shown}**" if role == "candidate" and name == recipes.CHOSEN[data] else shown,
+                        f"{scores['held_out']['seg']['score']:.3f}",
+                        f"{max(row['seg'] for row in scores['watershed']):.3f}",
+                        f"{scores['training']['seg']['score']:.3f}",
+                    )
+                )
+    head = ("trial", "role", "SEG", "best threshold", "best watershed", "training frames, best threshold")
+    return markdown(head, rows, words=2)
+
+
+def watershed_levels(data: str) -> tuple[float, float]:
+    """The watershed's levels (seeds, foreground): the best of the chosen trial on the inner split."""
+    (run,) = compare.obtained([recipes.cells_trials(data)[recipes.CHOSEN[data]]])
+    best = max(run["scores"]["watershed"], key=lambda row: row["seg"])
+    return best["seed"], best["threshold"]
+
+
+def at_half(scores: dict, metric: str = "seg") -> float:
+    """A held-out score at argmax, that is at the threshold 0.5."""
+    return next(row[metric] for row in scores["held_out"][metric]["rows"] if row["threshold"] == 0.5)
+
+
+def at_levels(scores: dict, levels: tuple[float, float]) -> float:
+    """SEG of the watershed at its levels."""
+    return next(row["seg"] for row in scores["watershed"] if (row["seed"], row["threshold"]) == levels)
+
+
+def views(data: str) -> dict[str, list[list[dict]]]:
+    """The recorded runs of both views: per held-out third, or video, those of all seeds."""
+    thirds = [
+        compare.available(recipes.cells(data, "thirds", k, seed) for seed in recipes.SEEDS) for k in recipes.THIRDS
+    ]
+    across = [compare.available(recipes.cells(data, "fold", k, seed) for seed in recipes.SEEDS) for k in recipes.VIDEOS]
+    return {"thirds": thirds, "across": across}
+
+
+def mean_seg(groups: Sequence[Sequence[dict]], levels: tuple[float, float] | None = None) -> float:
+    """Mean over the held-out parts of the mean over their seeds: SEG at argmax, or of the watershed at ``levels``."""
+    figure = (lambda run: at_levels(run["scores"], levels)) if levels else (lambda run: at_half(run["scores"]))
+    return float(np.mean([np.mean([figure(run) for run in runs]) for runs in groups]))
+
+
+def views_table(data: str) -> str:
+    """Both views as Markdown: a row for each held-out part, the mean over its seeds and their range; then the mean."""
+    levels, rows = watershed_levels(data), []
+    names = {
+        "thirds": [f"{which} third of both videos" for which in ("first", "second", "last")],
+        "across": [f"video 0{video}, trained on 0{3 - video}" for video in recipes.VIDEOS],
+    }
+    for view, groups in views(data).items():
+        parts = [(name, runs) for name, runs in zip(names[view], groups, strict=True) if runs]
+        for name, runs in [*parts, ("", [])]:
+            if not name and len(parts) == len(groups):
+                name, chosen = f"**mean, {view}**" if view == "thirds" else "**mean, across videos**", groups
+            elif name:
+                chosen = [runs]
+            else:
+                continue
+            scores = [[run["scores"] for run in group] for group in chosen]
+            first = [group[0] for group in scores]
+            rows.append(
+                (
+                    name,
+                    str(sum(len(one["images"]) for one in first)),
+                    str(sum(len(one["cells"]) for one in first)),
+                    _range(scores, at_half),
+                    _range(scores, lambda one: one["held_out"]["seg"]["score"]),
+                    _range(scores, lambda one: at_levels(one, levels)),
+                    _range(scores, lambda one: at_half(one, "foreground_iou")),
+                )
+            )
+    head = ("held out", "frames", "gold cells", "SEG", "best threshold", "watershed (ours)", "foreground IoU")
+    return markdown(head, rows)
+
+
+def _range(scores: Sequence[Sequence[dict]], figure) -> str:
+    """The mean over the parts, and the range of the seeds' means where there are several seeds of each part."""
+    by_part = [[figure(one) for one in group] for group in scores]
+    mean = f"{np.mean([np.mean(values) for values in by_part]):.3f}"
+    seeds = {len(values) for values in by_part}
+    if seeds == {1} or len(seeds) > 1:
+        return mean
+    each = [np.mean(values) for values in zip(*by_part, strict=True)]
+    return f"{mean} ({min(each):.3f} to {max(each):.3f})"
+
+
+def ranked_frames(runs: Sequence[dict]) -> list[tuple[float, str, dict]]:
+    """The held-out frames of some runs from the lowest SEG at argmax to the highest: SEG, name, run."""
+    found = []
+    for run in runs:
+        frames: dict[str, list[float]] = {}
+        for cell in run["scores"]["cells"]:
+            frames.setdefault(cell["image"], []).append(cell["iou"])
+        found += [(float(np.mean(ious)), name, run) for name, ious in frames.items()]
+    return sorted(found, key=lambda one: one[:2])
+
+
+def losses(groups: Sequence[Sequence[dict]]) -> str:
+    """What became of the gold cells at argmax, as Markdown: found (IoU above 0.5), poorly, merged, split, missed."""
+    rows = []
+    for runs in groups:
+        for run in runs:
+            cells, experiment = run["scores"]["cells"], run["experiment"]
+            lost = Counter(cell.get("lost", "found" if cell["iou"] > 0.5 else "poorly") for cell in cells)
+            seed = f", seed {experiment['seed']}" if len(runs) > 1 else ""
+            where = f"{'third' if experiment['split'] == 'thirds' else 'video'} {experiment['fold']}{seed}"
+            rows.append((where, *(str(lost[name]) for name in ("found", "poorly", "merged", "split", "missed"))))
+    return markdown(("held out", "found", "IoU up to 0.5", "merged", "split", "missed"), rows)
