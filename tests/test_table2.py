@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 
-from reprolib import catalogue, table2
+from reprolib import catalogue, compare, recipes, table2
 
 PAIRS = [(data, fold) for data in catalogue.CELLS for fold in catalogue.VIDEOS]
 
@@ -73,3 +73,80 @@ def test_figure_4_shows_input_mask_with_border_and_instances():
 
 def test_the_groups_of_the_papers_table_have_both_columns():
     assert all(set(row) == set(catalogue.CELLS) for row in table2.PAPER.values())
+
+
+# --- the protocol's two views
+
+
+def protocol_run(split: str, fold: int, seed: int, seg: float) -> dict:
+    """A record of the recipe: SEG at argmax as given, 0.1 more at the best threshold, 0.2 more by one watershed."""
+    thresholds = [(0.4, seg + 0.1), (0.5, seg)]
+    rows = [{"threshold": t, "seg": s, "foreground_iou": 0.9, "cells": 3} for t, s in thresholds]
+    scores = {
+        "training": {"seg": {"score": 0.95}},
+        "held_out": {"seg": {"score": seg + 0.1, "rows": rows}, "foreground_iou": {"score": 0.9, "rows": rows}},
+        "watershed": [
+            {"seed": 0.8, "threshold": 0.4, "seg": seg + 0.2},
+            {"seed": 0.9, "threshold": 0.5, "seg": seg - 0.2},
+        ],
+        "images": [{}, {}],
+        "cells": [
+            {"image": "01/t002", "gold": 1, "iou": seg, "size": 900},
+            {"image": "01/t005", "gold": 1, "iou": 0.0, "size": 900, "lost": "missed"},
+            {"image": "01/t005", "gold": 2, "iou": 0.4, "size": 900},
+        ],
+    }
+    return {"experiment": recipes.cells("dic-hela", split, fold, seed).to_dict(), "scores": scores}
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Two seeds of each third, one of each video, and a trial."""
+    thirds = [[protocol_run("thirds", k, seed, 0.5 + 0.1 * k + 0.02 * seed) for seed in (0, 1)] for k in (1, 2, 3)]
+    across = [[protocol_run("fold", video, 0, 0.5)] for video in (2, 1)]
+    monkeypatch.setattr(table2, "views", lambda data: {"thirds": thirds, "across": across})
+    trial = protocol_run("inner-thirds", 1, 0, 0.7)
+    monkeypatch.setattr(compare, "obtained", lambda experiments: [trial])
+    return thirds, across
+
+
+def test_a_row_for_each_held_out_part_has_the_mean_and_the_range_of_its_seeds(recorded):
+    lines = table2.views_table("dic-hela").splitlines()
+    assert len(lines) == 2 + 3 + 1 + 2 + 1
+    first = [cell.strip() for cell in lines[2].strip("|").split("|")]
+    assert first == [
+        "first third of both videos", "2", "3", "0.610 (0.600 to 0.620)", "0.710 (0.700 to 0.720)",
+        "0.810 (0.800 to 0.820)", "0.900 (0.900 to 0.900)",
+    ]  # fmt: skip
+    mean = [cell.strip() for cell in lines[5].strip("|").split("|")]
+    assert mean[:4] == ["**mean, thirds**", "6", "9", "0.710 (0.700 to 0.720)"]
+    assert "**mean, across videos**" in lines[-1] and "0.500" in lines[-1]
+
+
+def test_a_view_that_is_not_complete_has_no_mean(recorded):
+    _, across = recorded
+    across[1].clear()
+    text = table2.views_table("dic-hela")
+    assert "mean, across videos" not in text and "video 02" in text and "video 01, trained" not in text
+
+
+def test_the_watersheds_levels_are_the_best_of_the_chosen_trial(recorded):
+    assert table2.watershed_levels("dic-hela") == (0.8, 0.4)
+    assert table2.mean_seg(recorded[0], (0.8, 0.4)) == pytest.approx(0.91)
+    assert table2.mean_seg(recorded[0]) == pytest.approx(0.71)
+
+
+def test_frames_are_ranked_by_the_mean_of_their_cells_and_losses_are_counted(recorded):
+    thirds, _ = recorded
+    ranked = table2.ranked_frames([thirds[0][0]])
+    assert [(round(seg, 3), name) for seg, name, _ in ranked] == [(0.2, "01/t005"), (0.6, "01/t002")]
+    row = [cell.strip() for cell in table2.losses(thirds).splitlines()[2].strip("|").split("|")]
+    assert row == ["third 1, seed 0", "1", "1", "0", "0", "1"]
+
+
+@pytest.mark.parametrize("data", recipes.CELLS)
+def test_the_recipe_is_the_candidate_with_the_highest_seg_on_the_inner_split(data):
+    found = table2.trial_scores(recipes.cells_trials(data))
+    if len(found) < len(recipes.TRIALS[data]):
+        pytest.skip(f"{len(found)} of {len(recipes.TRIALS[data])} candidates of {data} are recorded")
+    assert max(found, key=found.get) == recipes.CHOSEN[data]
