@@ -79,11 +79,25 @@ def train(
     if experiment.test:
         score.second_test(experiment)  # what it lacks is told now, not after the training
     with holding(experiment):
-        return _train(experiment, dataset, chosen, report, folder, keep_weights, rotations)
+        state = run_steps(experiment, dataset, chosen, experiment.steps, report, checkpoint_path(experiment))
+        path = record_state(experiment, state, dataset, chosen, folder, keep_weights, rotations, report)
+        checkpoint_path(experiment).unlink(missing_ok=True)
+    if report:
+        report(f"recorded: {path}")
+    return records.read(path)
 
 
-def _train(experiment, dataset, chosen, report, folder, keep_weights, rotations) -> dict:
-    state = run_steps(experiment, dataset, chosen, experiment.steps, report, checkpoint_path(experiment))
+def record_state(
+    experiment: Experiment,
+    state: State,
+    dataset: data.Dataset,
+    chosen: torch.device,
+    folder: Path,
+    keep_weights: bool,
+    rotations: bool,
+    report: Report | None,
+) -> Path:
+    """Store the weights of a finished training in half precision, score them, and write the record; gives its path."""
     weights = folder / f"{records.record_name(experiment)}.safetensors"
     sha256 = records.save_weights(state.model, weights)
     model = records.load_weights(build(experiment), weights, sha256).to(chosen)  # the scores are the stored weights'
@@ -105,12 +119,9 @@ def _train(experiment, dataset, chosen, report, folder, keep_weights, rotations)
         "scores": scores,
     }
     path = records.write(record, folder)
-    checkpoint_path(experiment).unlink(missing_ok=True)
     if not keep_weights:
         weights.unlink()
-    if report:
-        report(f"recorded: {path}")
-    return records.read(path)
+    return path
 
 
 def add_rotations(record: dict, report: Report | None = print) -> dict:
