@@ -26,7 +26,7 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from reprolib import chinese, claims, data, plan, status, train
+from reprolib import chinese, claims, data, done, plan, primary, status, train
 from reprolib.chapters import BOOK, chapters, code_hash, needs, parameters, read, run, strip
 from reprolib.files import write_text
 from reprolib.status import Execution, Shown
@@ -147,7 +147,7 @@ def assemble(
             "<!-- launch -->": lambda: LAUNCH.format(url=url) if url else "",
         },
         "protocol.md": {"<!-- headline -->": plan.headline_table, "<!-- primary claims -->": plan.primary_table},
-        "plan.md": {"<!-- plan -->": plan.markdown},
+        "plan.md": {"<!-- plan -->": plan.markdown, "<!-- claims -->": primary.table, "<!-- done -->": done.table},
         "zh.md": {"<!-- results -->": lambda: chinese.results(claims.claims())},
     }
     for name, parts in made.items():

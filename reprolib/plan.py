@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reprolib import catalogue, recipes
+from reprolib import catalogue, done, recipes
 from reprolib.experiment import Experiment
 
 # Seconds a step on one thread of an AVX-512 processor that computes in bfloat16; about eight times that in float32.
@@ -65,15 +65,9 @@ def headline_purposes() -> list[Purpose]:
         ]
         if shown := recipes.cells_shown(data):
             found.append(_purpose(f"{name}, trials for the reader", 2, shown.values()))
-    twice = [recipes.em_inner(seed, steps) for steps in (12000, 24000) for seed in recipes.SEEDS]
-    found.append(_purpose("EM: do twice the steps change the score?", 2, twice))
-    for data, name, steps in (("dic-hela", "HeLa", 10000), ("phc-u373", "U373", 6000)):
-        twice = [
-            recipes.cells(data, "inner-thirds", 1, seed, steps=many)
-            for many in (steps, 2 * steps)
-            for seed in recipes.SEEDS
-        ]
-        found.append(_purpose(f"{name}: do twice the steps change the score?", 2, twice))
+    for doubled in done.headlines():
+        name = doubled.name.removesuffix(", width 16")
+        found.append(_purpose(f"{name}: do twice the steps change the score?", 2, (*doubled.short, *doubled.long)))
     more = [recipes.cells("phc-u373", "thirds", third, seed) for seed in (1, 2) for third in recipes.THIRDS]
     return [*found, _purpose("U373, thirds of both videos, two more seeds", 4, more)]
 

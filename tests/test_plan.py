@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from reprolib import plan, recipes, records
+from reprolib import compare, done, plan, recipes, records
 from reprolib.data import Dataset, blocks
 from reprolib.experiment import held_out_indices, training_indices
 from reprolib.sources import SOURCES
@@ -123,3 +123,27 @@ def test_the_plan_counts_a_run_once_and_what_a_folder_holds_as_done(tmp_path):
 
 def test_published_names_are_purposes():
     assert {purpose.name for purpose in PURPOSES} >= plan.PUBLISHED
+
+
+def test_a_training_is_done_if_twice_the_steps_change_the_mean_of_three_seeds_by_less_than_delta(monkeypatch):
+    em = done.headlines()[0]
+    scores: dict = {}
+
+    def available(runs):
+        return [{"scores": {"held_out": {"v_rand": {"score": scores[run]}}}} for run in runs if run in scores]
+
+    monkeypatch.setattr(compare, "available", available)
+    assert em.done is None and "not run yet" in done.table()
+    scores |= dict(zip(em.short, (0.95, 0.96, 0.97), strict=True))
+    assert em.done is None
+    scores |= dict(zip(em.long, (0.94, 0.96, 0.985), strict=True))
+    assert em.change == pytest.approx((0.96, 0.961667), abs=1e-6) and em.done is True
+    scores[em.long[0]] = 0.99
+    assert em.done is False and "not done" in done.table()
+
+
+@pytest.mark.parametrize("doubled", done.headlines(), ids=lambda doubled: doubled.name)
+def test_a_recorded_headline_recipe_is_done(doubled):
+    if doubled.done is None:
+        pytest.skip("not all of its runs are recorded")
+    assert doubled.done
