@@ -45,14 +45,13 @@ def em() -> list[Claim]:
     )
     rows = []
     for metric, found in table1.against(runs).items():
-        span, digits = found.interval, table1.DIGITS[metric]
-        ours = f"{span.mean:.{digits}f} ({span.low:.{digits}f} to {span.high:.{digits}f}); "
+        ours = table1.spread(found, runs, metric) + "; "
         ours += f"{len(runs)} of {planned} seeds so far" if len(runs) < planned else f"ratio {found.ratio:.2f}"
         if found.verdict == verdict.WORSE and len(runs) == planned:
             ours += f"; {found.text}"
         word = "equal" if found.verdict == verdict.EQUAL else found.verdict
         word = word if len(runs) == planned else verdict.NOT_DECIDED
-        paper = f"{found.paper:.{digits}f}"
+        paper = f"{found.paper:.{table1.DIGITS[metric]}f}"
         rows.append(Claim(f"Table 1, EM: {evaluate.NAMES[metric]}", paper, ours, protocol, word, "07_em"))
     return rows
 

@@ -53,21 +53,29 @@ def against(runs: Sequence[dict]) -> dict[str, verdict.AgainstPaper]:
     return {metric: verdict.against_paper([figure(run, metric) for run in runs], paper(metric)) for metric in TABLE_1}
 
 
+def spread(found: verdict.AgainstPaper, runs: Sequence[dict], metric: str) -> str:
+    """Our mean and, in brackets, its interval; before all seeds are recorded, their range: too few for an interval."""
+    digits, span = DIGITS[metric], found.interval
+    scores = [figure(run, metric) for run in runs]
+    low, high = (span.low, span.high) if len(runs) == len(SEEDS) else (min(scores), max(scores))
+    return f"{number(span.mean, digits)} ({number(low, digits)} to {number(high, digits)})"
+
+
 def sentences(runs: Sequence[dict]) -> str:
-    """The comparison as Markdown: the paper's figure, our mean and its interval, the ratio, the sentence."""
+    """The comparison as Markdown: the paper's figure, our mean and its spread, the ratio, the sentence."""
     rows = []
     for metric, found in against(runs).items():
-        digits, span = DIGITS[metric], found.interval
         rows.append(
             (
                 evaluate.NAMES[metric],
-                f"{found.paper:.{digits}f}",
-                f"{span.mean:.{digits}f} ({span.low:.{digits}f} to {span.high:.{digits}f})",
+                f"{found.paper:.{DIGITS[metric]}f}",
+                spread(found, runs, metric),
                 f"{found.ratio:.2f}",
                 found.text if len(runs) == len(SEEDS) else f"{len(runs)} of {len(SEEDS)} seeds: none yet",
             )
         )
-    head = ("figure", "paper", f"ours, mean of {len(runs)} seeds (95 % interval)", "ours / paper", "sentence")
+    brackets = "95 % interval" if len(runs) == len(SEEDS) else "range"
+    head = ("figure", "paper", f"ours, mean of {len(runs)} seeds ({brackets})", "ours / paper", "sentence")
     return markdown(head, rows, words=1)
 
 
@@ -98,18 +106,6 @@ def by_run(runs: Sequence[dict], names: Sequence[str]) -> str:
         for view, how in (("rotated", "7 rotations"), ("straight", "none")):
             rows.append([name, how, *(f"{figure(run, metric, view):.{DIGITS[metric]}f}" for metric in FIVE)])
     return markdown(("", "rotations", *(evaluate.NAMES[metric] for metric in FIVE)), rows, words=2)
-
-
-def both_views(runs: Sequence[dict]) -> str:
-    """The same networks on the two label sets: their held-out training slices and the test slices, as Markdown."""
-    pooled = evaluate.pool([run["scores"] for run in runs], rotated=True)
-    rows = []
-    for metric in FIVE:
-        held_out, test = pooled[metric]["score"], sum(figure(run, metric) for run in runs) / len(runs)
-        digits = DIGITS[metric]
-        ratio = number(held_out / test, 1) if metric in TABLE_1 else ""
-        rows.append((evaluate.NAMES[metric], f"{held_out:.{digits}f}", f"{test:.{digits}f}", ratio))
-    return markdown(("figure", "held-out training slices", "test slices", "ratio"), rows)
 
 
 def _mean(values: Sequence[float], digits: int) -> str:
