@@ -73,9 +73,8 @@ def test_the_table_of_contents_lists_exactly_the_chapters():
     toc = yaml.safe_load((book.ROOT / "_toc.yml").read_text())
     files = [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
     notebooks = [f"book/{path.stem}" for path in CHAPTERS]
-    assert sorted(files) == sorted(
-        [*notebooks, *(f"book/{page}" for page in ("references", "status", "rerun", "check", "glossary", "zh"))]
-    )
+    pages = ("references", "status", "rerun", "check", "glossary", "zh", "protocol", "plan")
+    assert sorted(files) == sorted([*notebooks, *(f"book/{page}" for page in pages)])
 
 
 @each_chapter
