@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from reprolib import plan, records, verify
+from reprolib.checkpoints import checkpoint_path
 from reprolib.experiment import Experiment
 from reprolib.locks import lock_path, locked
 from reprolib.train import time_left
@@ -50,6 +52,14 @@ class Task:
         options = ["--threads", "1", "--to", str(folder)]
         options += ["--rotations"] * self.rotations + ["--no-weights"] * (not self.keep_weights)
         return [sys.executable, "-m", "reprolib.cli", "train", *fields, *options]
+
+
+class UnderWay(NamedTuple):
+    """A run that is being trained."""
+
+    process: subprocess.Popen
+    started: float  # by the monotonic clock, s
+    fresh: bool  # not resumed from a checkpoint
 
 
 def tasks(folders: tuple[Path, ...], only: str = "") -> list[Task]:
@@ -103,22 +113,23 @@ def run(
         while waiting or running:
             pace = sorted(paces)[len(paces) // 2] if paces else 1.0
             while len(running) < workers and (task := take(waiting, end, pace, resumable)):
-                running[task] = (start(task, folder), time.monotonic())
+                fresh = not checkpoint_path(task.experiment).exists()
+                running[task] = UnderWay(start(task, folder), time.monotonic(), fresh)
                 report(f"{task.name}: started, about {time_left(60 * task.minutes * pace)}")
             if not running:
                 break
             time.sleep(POLL_EVERY)
-            for task, (process, started) in list(running.items()):
-                if process.poll() is None:
+            for task, one in list(running.items()):
+                if one.process.poll() is None:
                     continue
                 del running[task]
                 if locked(task.experiment):  # another plan took it in the same moment
                     report(f"{task.name}: another process trains it")
                     continue
-                if process.returncode == 0:
-                    paces.append((time.monotonic() - started) / (60 * task.minutes))
-                else:
+                if one.process.returncode:
                     failed.append(task.name)
+                elif one.fresh:  # a resumed run tells nothing of the pace
+                    paces.append((time.monotonic() - one.started) / (60 * task.minutes))
                 report(f"{task.name}: {last_line(task.log)}")
             if time.monotonic() - reported > REPORT_EVERY:
                 reported = time.monotonic()
@@ -129,7 +140,7 @@ def run(
                 report("time is up; what is under way goes on from its checkpoint the next time")
                 break
     finally:
-        stop(process for process, _ in running.values())
+        stop(one.process for one in running.values())
     if waiting and not failed:
         report(f"{len(waiting)} runs are left for another time")
     return len(failed)
@@ -177,6 +188,6 @@ def last_line(log: Path) -> str:
 def left(waiting: list[Task], running: dict, workers: int, pace: float) -> float:
     """Seconds until all is trained: what waits and what is left of the runs under way, over the workers."""
     seconds = 60 * pace * sum(task.minutes for task in waiting)
-    for task, (_, started) in running.items():
-        seconds += max(0.0, 60 * pace * task.minutes - (time.monotonic() - started))
+    for task, one in running.items():
+        seconds += max(0.0, 60 * pace * task.minutes - (time.monotonic() - one.started))
     return seconds / workers
