@@ -23,12 +23,12 @@ PROGRAM = f"""
 import sys, time, torch
 from pathlib import Path
 from benchmarks.timing import CPU, best_format
-from reprolib import large, train
+from reprolib import large, machine
 from reprolib.model import UNet
 torch.manual_seed(0)
 model, began = UNet(width={WIDTH}).eval(), time.perf_counter()
 large.predict_file(model, Path(sys.argv[1]), Path(sys.argv[2]), reduced=best_format() == torch.bfloat16)
-print(time.perf_counter() - began, train.peak_memory(CPU))
+print(time.perf_counter() - began, machine.peak_memory(CPU))
 """
 
 

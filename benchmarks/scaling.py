@@ -23,7 +23,7 @@ PROGRAM = """
 import sys, time, torch
 from pathlib import Path
 from benchmarks.timing import CPU, best_format
-from reprolib import large, train
+from reprolib import large, machine
 from reprolib.model import UNet
 torch.manual_seed(0)
 model, took = UNet(width=16).eval(), []
@@ -31,7 +31,7 @@ for _ in range(3):
     began = time.perf_counter()
     large.predict_file(model, Path(sys.argv[1]), Path(sys.argv[2]), reduced=best_format() == torch.bfloat16)
     took.append(time.perf_counter() - began)
-print(min(took), train.peak_memory(CPU))
+print(min(took), machine.peak_memory(CPU))
 """
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from reprolib import records
-from reprolib.train import number_format
+from reprolib.machine import number_format
 
 CPU = torch.device("cpu")
 

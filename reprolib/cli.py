@@ -254,7 +254,7 @@ def plan_command(options) -> int:
 
 
 def predict_command(options) -> int:
-    from reprolib import export, large, records, train
+    from reprolib import export, large, machine, records, train
     from reprolib.experiment import Experiment
 
     if options.cells is None and (options.threshold is not None or options.smallest):
@@ -269,7 +269,7 @@ def predict_command(options) -> int:
     if not 0 <= threshold <= 1 or options.smallest < 0:
         raise ValueError(f"threshold must be in [0, 1], not {threshold}, and smallest 0 px or more")
     model = train.network(run)
-    reduced = options.fast and train.number_format(next(model.parameters()).device) == "bfloat16"
+    reduced = options.fast and machine.number_format(next(model.parameters()).device) == "bfloat16"
     if options.fast and not reduced:
         print("this processor does not compute in bfloat16: --fast changes nothing", file=sys.stderr)
     height, width = large.predict_file(

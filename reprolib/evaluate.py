@@ -239,6 +239,11 @@ def covering_tile(side: int) -> int:
     return VALID.covering(side)
 
 
+def figure_at(part: dict, metric: str, threshold: float) -> float:
+    """One metric of a record's part (score, threshold, rows) at a threshold: 0.5 is where two classes' argmax lies."""
+    return FIGURES[metric](next(row for row in part["rows"] if row["threshold"] == threshold))
+
+
 def plain(result: Result) -> dict:
     """One metric as a record keeps it: score, threshold, and the row of each threshold."""
     return {"score": result.score, "threshold": result.threshold, "rows": [dict(row) for row in result.rows]}

@@ -9,13 +9,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from reprolib import records
+from reprolib.checkpoints import checkpoint_path
 from reprolib.experiment import Experiment
-from reprolib.files import cache_folder
 
 
 def lock_path(experiment: Experiment) -> Path:
-    """Where the lock of an experiment lies, in the cache folder."""
-    return cache_folder() / "checkpoints" / f"{records.record_name(experiment)}.lock"
+    """Where the lock of an experiment lies."""
+    return checkpoint_path(experiment).with_suffix(".lock")
 
 
 @contextlib.contextmanager

@@ -50,7 +50,7 @@ def purposes() -> tuple[Purpose, ...]:
 
 def headline_purposes() -> list[Purpose]:
     """Priorities 1 and 2: Table 1 and Table 2."""
-    seeds = [recipes.em_test(seed) for seed in range(5)]
+    seeds = [recipes.em_test(seed) for seed in recipes.TEST_SEEDS]
     found = [
         _purpose("EM test slices, width 32, five seeds (Table 1)", 1, seeds, rotations=True, kept=seeds[:3]),
         _purpose("EM, five folds, width 16", 1, [recipes.em_fold(fold) for fold in recipes.CHOICES], rotations=True),
@@ -97,9 +97,8 @@ def _purpose(name: str, priority: int, runs: Iterable[Experiment], rotations: bo
     return Purpose(name, priority, tuple(runs), name in PUBLISHED, rotations, tuple(kept))
 
 
-PUBLISHED = frozenset(
-    {"HeLa, trials on the inner split"}
-)  # names of the protocol's purposes that pages show and tests demand
+# Names of the protocol's purposes of which pages show and tests demand every run.
+PUBLISHED = frozenset({"HeLa, trials on the inner split"})
 
 
 def ordered() -> list[Purpose]:
@@ -163,7 +162,7 @@ def headline_table() -> str:
     """The protocol's headline recipes as Markdown: what each departs from the paper in, and the keys of its records."""
     lines = ["| recipe | departures from the paper | keys |", "|:--|:--|:--|"]
     for name, run, runs in (
-        ("EM, all slices", recipes.em_test(0), [recipes.em_test(seed) for seed in range(5)]),
+        ("EM, all slices", recipes.em_test(0), [recipes.em_test(seed) for seed in recipes.TEST_SEEDS]),
         ("EM, five folds", recipes.em_fold(1), [recipes.em_fold(fold) for fold in recipes.CHOICES]),
     ):
         left_out = ("data", "split", "fold", "seed", "test")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from reprolib.experiment import Experiment
 
 SEEDS = (0, 1, 2)
+TEST_SEEDS = (0, 1, 2, 3, 4)  # of the headline recipe on the test slices
 CHOICES = (1, 2, 3, 4, 5)  # of training images: five sets of few, or five folds of which one is left out
 THIRDS = (1, 2, 3)
 VIDEOS = (2, 1)  # the video held out

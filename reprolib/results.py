@@ -59,10 +59,8 @@ def em() -> list[Claim]:
 def cells() -> list[Claim]:
     """Table 2: SEG, which the paper calls IOU; by the protocol's views where a set's thirds are recorded."""
     rows = []
-    for name, data, paper, chapter in (
-        ("PhC-C2DH-U373", "phc-u373", "0.9203", "08_u373"),
-        ("DIC-C2DH-HeLa", "dic-hela", "0.7756", "09_hela"),
-    ):
+    for name, data, chapter in (("PhC-C2DH-U373", "phc-u373", "08_u373"), ("DIC-C2DH-HeLa", "dic-hela", "09_hela")):
+        paper = table2.PAPER["**u-net (2015)**"][data]
         views = table2.views(data)
         if all(views["thirds"]):
             rows.append(protocol_cells(f"Table 2, {name}: IOU (SEG)", paper, data, views, chapter))

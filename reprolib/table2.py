@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from reprolib import catalogue, compare, ctc, evaluate, export, figures, recipes, train
+from reprolib import catalogue, challenge, compare, ctc, evaluate, export, figures, recipes, train
 from reprolib.compare import markdown
 from reprolib.experiment import Experiment
 
@@ -17,7 +17,7 @@ PAPER = {  # IOU, Table 2: group -> data set -> figure
     "KTH-SE (2014)": {"phc-u373": "0.7953", "dic-hela": "0.4607"},
     "HOUS-US (2014)": {"phc-u373": "0.5323", "dic-hela": "-"},
     "second best 2015": {"phc-u373": "0.83", "dic-hela": "0.46"},
-    "**u-net (2015)**": {"phc-u373": "0.9203", "dic-hela": "0.7756"},
+    "**u-net (2015)**": {data: f"{seg:.4f}" for data, seg in challenge.PAPER_SEG.items()},
 }
 
 
@@ -168,7 +168,7 @@ def watershed_levels(data: str) -> tuple[float, float]:
 
 def at_half(scores: dict, metric: str = "seg") -> float:
     """A held-out score at argmax, that is at the threshold 0.5."""
-    return next(row[metric] for row in scores["held_out"][metric]["rows"] if row["threshold"] == 0.5)
+    return evaluate.figure_at(scores["held_out"][metric], metric, 0.5)
 
 
 def at_levels(scores: dict, levels: tuple[float, float]) -> float:

@@ -46,7 +46,7 @@ def predict(
         tile: side of the input tile in px (16 k + 60; for padding "same" a multiple of 16, without any context).
         lattice: put the tiles' origins on a 16 px lattice (see the head of this file).
         rotations: angles in degrees, anticlockwise; multiples of 90 turn pixels exactly, others interpolate linearly.
-        reduced: convolve in bfloat16, which is faster on devices that compute in it (``train.number_format``) and
+        reduced: convolve in bfloat16, which is faster on devices that compute in it (``machine.number_format``) and
             leaves two or three digits of a probability.
         flips: average over the image, its two mirror images and both mirrored (the release), at every angle.
         scale: resample the image to this share of its sides first, and the probabilities back.

@@ -9,8 +9,6 @@ same bits as one that was not, on the same machine and thread count.
 from __future__ import annotations
 
 import math
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -26,6 +24,7 @@ from reprolib.checkpoints import checkpoint_path, load_checkpoint, save_checkpoi
 from reprolib.experiment import Experiment, training_indices
 from reprolib.locks import holding
 from reprolib.loss import IGNORE, separate, weight_map, weighted_cross_entropy
+from reprolib.machine import choose_device, number_format, peak_memory
 from reprolib.model import UNet
 from reprolib.resample import resample_image, resample_labels
 
@@ -334,41 +333,9 @@ def derived_seed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
 
 
-def choose_device(name: str) -> torch.device:
-    """ "auto" takes a GPU where there is one.
-
-    Raises:
-        ValueError: if the name is unknown, or there is no such device here.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device {name!r} is unknown: choose auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("there is no CUDA device here: choose device auto or cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def number_format(device: torch.device) -> str:
-    """ "bfloat16" (mixed precision) where the device computes in it, else "float32"; a property of the machine."""
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
-
-
 def time_left(seconds: float) -> str:
     """Seconds as a person reads them: "48 s", "12 min", "2 h 05 min"."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def peak_memory(device: torch.device) -> int:
-    """Peak memory in bytes: of the device where that is a GPU, else of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux: getrusage counts the parent's peak too, from before this program began
-        return 1024 * next(int(line.split()[1]) for line in status.read_text().splitlines() if line[:6] == "VmHWM:")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -151,10 +151,10 @@ from reprolib.model import UNet
 class Flat(torch.nn.Module):
     def forward(self, x):
         return torch.stack([x, x], 1)[:, :, 0, 92:-92, 92:-92]
-from reprolib import train
-before = train.peak_memory(torch.device("cpu"))
+from reprolib import machine
+before = machine.peak_memory(torch.device("cpu"))
 large.predict_file(Flat(), Path(sys.argv[1]), Path(sys.argv[2]), tile=572)
-print((train.peak_memory(torch.device("cpu")) - before) / 2**20)
+print((machine.peak_memory(torch.device("cpu")) - before) / 2**20)
 """
     words = [sys.executable, "-c", program, str(tmp_path / "in.tif"), str(tmp_path / "out.tif")]
     done = subprocess.run(words, capture_output=True, text=True, check=True)

@@ -9,7 +9,12 @@ import pytest
 from reprolib import catalogue, chapters, claims, plan, records, verify
 
 BOOK = records.PROJECT / "book"
-HEADLINE = [run for purpose in plan.purposes() if purpose.published for run in purpose.kept]
+HEADLINE = [  # whose weights are kept: of published purposes all, of others those that are recorded
+    run
+    for purpose in plan.purposes()
+    for run in purpose.kept
+    if purpose.published or records.find(run, (records.PUBLISHED,))
+]
 NAMED = list(dict.fromkeys(run for purpose in plan.purposes() if purpose.published for run in purpose.runs))
 
 

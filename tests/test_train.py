@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from reprolib import checkpoints, data, evaluate, records, score, train
+from reprolib import checkpoints, data, evaluate, machine, records, score, train
 from reprolib.augment import augment, warp
 from reprolib.data import Dataset
 from reprolib.experiment import Experiment
@@ -545,11 +545,11 @@ def test_a_covering_tile_is_the_smallest_whose_output_covers_the_image():
 
 def test_an_unknown_device_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="'gpu' is unknown: choose auto, cpu or cuda"):
-        train.choose_device("gpu")
+        machine.choose_device("gpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert train.choose_device("auto") == train.choose_device("cpu") == CPU
+    assert machine.choose_device("auto") == machine.choose_device("cpu") == CPU
     with pytest.raises(ValueError, match="no CUDA device here"):
-        train.choose_device("cuda")
+        machine.choose_device("cuda")
 
 
 def test_a_fold_that_is_not_there_is_refused_before_any_step(cache):
