@@ -75,6 +75,21 @@ def test_a_changed_score_is_caught(runs):
     assert [check.what.split(":")[0] for check in wrong] == ["held_out pixel_error"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record["scores"]["held_out"].pop("v_rand"),
+        lambda record: record["scores"].pop("at_training_threshold"),
+        lambda record: record["scores"].update(watershed=[{"seed": 0.9, "threshold": 0.5, "seg": 0.7}]),
+    ],
+    ids=["a score is taken out", "a part is taken out", "a score is invented"],
+)
+def test_scores_that_are_not_those_that_come_out_are_caught(runs, change):
+    change_record(runs, change)
+    (check,) = verify.verify(runs)
+    assert check.ok is False and "other scores than recorded" in check.what
+
+
 def test_a_changed_experiment_is_caught(runs):
     change_record(runs, lambda record: record["experiment"].update(steps=4000))
     (check,) = verify.verify(runs)
