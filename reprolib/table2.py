@@ -177,12 +177,18 @@ def at_levels(scores: dict, levels: tuple[float, float]) -> float:
 
 
 def views(data: str) -> dict[str, list[list[dict]]]:
-    """The recorded runs of both views: per held-out third, or video, those of all seeds."""
-    thirds = [
-        compare.available(recipes.cells(data, "thirds", k, seed) for seed in recipes.SEEDS) for k in recipes.THIRDS
-    ]
-    across = [compare.available(recipes.cells(data, "fold", k, seed) for seed in recipes.SEEDS) for k in recipes.VIDEOS]
-    return {"thirds": thirds, "across": across}
+    """The recorded runs of both views: per held-out third, or video, one of each seed that is recorded for all of them.
+
+    A view of which no seed is complete has those runs that are there.
+    """
+    found = {}
+    for view, split, parts in (("thirds", "thirds", recipes.THIRDS), ("across", "fold", recipes.VIDEOS)):
+        seeds = [
+            [compare.available([recipes.cells(data, split, part, seed)]) for part in parts] for seed in recipes.SEEDS
+        ]
+        seeds = [runs for runs in seeds if all(runs)] or seeds
+        found[view] = [[run for runs in part for run in runs] for part in zip(*seeds, strict=True)]
+    return found
 
 
 def mean_seg(groups: Sequence[Sequence[dict]], levels: tuple[float, float] | None = None) -> float:

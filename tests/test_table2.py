@@ -150,3 +150,16 @@ def test_the_recipe_is_the_candidate_with_the_highest_seg_on_the_inner_split(dat
     if len(found) < len(recipes.TRIALS[data]):
         pytest.skip(f"{len(found)} of {len(recipes.TRIALS[data])} candidates of {data} are recorded")
     assert max(found, key=found.get) == recipes.CHOSEN[data]
+
+
+def test_a_seed_counts_when_all_its_parts_are_recorded(monkeypatch):
+    there = {recipes.cells("dic-hela", "thirds", k, 0) for k in (1, 2, 3)} | {
+        recipes.cells("dic-hela", "thirds", 1, 1),
+        recipes.cells("dic-hela", "fold", 2, 0),
+    }
+    monkeypatch.setattr(compare, "available", lambda runs: [run for run in runs if run in there])
+    found = table2.views("dic-hela")
+    assert [[run.seed for run in same] for same in found["thirds"]] == [[0], [0], [0]]
+    assert [len(same) for same in found["across"]] == [1, 0]
+    there |= {recipes.cells("dic-hela", "thirds", k, 1) for k in (2, 3)}
+    assert [[run.seed for run in same] for same in table2.views("dic-hela")["thirds"]] == [[0, 1]] * 3
