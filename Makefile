@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch "$@"
 
 book: env
-	@$(RUN) -m reprolib.book build
+	@$(RUN) -m reprolib.cli book build
 
 test: env
 	@status=0; \
@@ -43,7 +43,7 @@ test: env
 	exit $$status
 
 publish: env
-	@REPROLIB_PUBLISH=1 $(RUN) -m reprolib.book publish $(CHAPTERS)
+	@REPROLIB_PUBLISH=1 $(RUN) -m reprolib.cli book publish $(CHAPTERS)
 
 lint: env
 	@$(RUN) -m ruff check .

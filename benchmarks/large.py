@@ -13,9 +13,10 @@ import tifffile
 import torch
 
 from benchmarks.timing import Row, apart, best_format
-from reprolib import large
-from reprolib.drawing import layers
-from reprolib.model import UNet, output_side
+from reprolib.geometry import output_side
+from reprolib.model import UNet
+from reprolib.own import large
+from reprolib.plots.drawing import layers
 
 SIDES = (2_000, 20_000)  # px
 WIDTH = 16
@@ -23,7 +24,8 @@ PROGRAM = f"""
 import sys, time, torch
 from pathlib import Path
 from benchmarks.timing import CPU, best_format
-from reprolib import large, machine
+from reprolib.own import large
+from reprolib.runs import machine
 from reprolib.model import UNet
 torch.manual_seed(0)
 model, began = UNet(width={WIDTH}).eval(), time.perf_counter()

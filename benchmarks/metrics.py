@@ -16,9 +16,11 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks.timing import Row, alternate
-from reprolib import data, metrics
+from reprolib import data
+from reprolib.evaluation import isbi2012
+from reprolib.evaluation.metric import ISBI2012
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "evaluation"))
 import plain_metrics
 
 CROP = 128  # px: the plain version takes minutes for a whole slice
@@ -39,17 +41,17 @@ def measure() -> tuple[list[Row], dict]:
     labels, probability = stack()
     one, values = labels[20], probability[20]
     small, few = one[:CROP, :CROP], values[:CROP, :CROP]
-    fast = {"ours": lambda: metrics.evaluate_stack(small, few, (0.5,))}
+    fast = {"ours": lambda: isbi2012.evaluate_stack(small, few, (0.5,))}
     ours = alternate(fast, 20, time.process_time)["ours"]
     plain = {"plain": lambda: plain_metrics.row(small[None], few[None], 0.5)}
     slow = alternate(plain, 1, time.process_time)["plain"]
     rows = [Row(f"the five metrics, {CROP} x {CROP} px, one threshold", "plain Python", slow, ours, "s", 10)]
-    together = {"ours": lambda: metrics.evaluate_stack(one, values)}
-    ours = alternate(together, 3, time.process_time)["ours"] / len(metrics.THRESHOLDS)
+    together = {"ours": lambda: isbi2012.evaluate_stack(one, values)}
+    ours = alternate(together, 3, time.process_time)["ours"] / len(isbi2012.THRESHOLDS)
     rows.append(Row("the five metrics, 512 x 512 px, one threshold", "the challenge's", OWN_PROGRAM, ours, "s", 10))
-    each = {m: (lambda m=m: getattr(metrics, m)(one, values)) for m in metrics.METRICS}
+    each = {m.key: (lambda m=m: getattr(isbi2012, m.key)(one, values)) for m in ISBI2012}
     singly = alternate(each, 3, time.process_time)
-    whole = alternate({"": lambda: metrics.evaluate_stack(labels, probability)}, 1)[""]
+    whole = alternate({"": lambda: isbi2012.evaluate_stack(labels, probability)}, 1)[""]
     rows.append(Row("Table 1: 30 slices x 10 thresholds", "a minute", 60.0, whole, "s", 1))
-    count = len(metrics.THRESHOLDS)
+    count = len(isbi2012.THRESHOLDS)
     return rows, {"seconds": {name: float(f"{took / count:.3g}") for name, took in singly.items()}}

@@ -16,15 +16,15 @@ import numpy as np
 import torch
 
 from benchmarks.timing import Row, alternate, best_format, product_rate
-from reprolib import evaluate
 from reprolib.ancestors import SlidingWindow, dense_multiplications, window_multiplications
-from reprolib.drawing import layers
+from reprolib.evaluation.prediction import covering_tile
 from reprolib.model import UNet
+from reprolib.plots.drawing import layers
 from reprolib.tiling import predict
 
 SIDE = 512  # px
 PART = 64  # px: side of the part that is done window by window
-TILE = evaluate.covering_tile(SIDE)
+TILE = covering_tile(SIDE)
 
 
 def plain(model: UNet, tile: torch.Tensor) -> Callable:

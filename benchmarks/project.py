@@ -6,13 +6,13 @@ import subprocess
 import time
 
 from benchmarks.timing import Row
-from reprolib import records
+from reprolib import files
 
 
 def clock(command: str) -> float:
     """Seconds of one command; it must succeed."""
     began = time.perf_counter()
-    subprocess.run(["make", command], cwd=records.PROJECT, check=True, capture_output=True)
+    subprocess.run(["make", command], cwd=files.PROJECT, check=True, capture_output=True)
     return time.perf_counter() - began
 
 

@@ -15,13 +15,16 @@ import torch
 
 from benchmarks.prediction import SIDE, TILE, export, onnx_session, plain
 from benchmarks.timing import Row, alternate
-from reprolib import catalogue, data, evaluate, train
+from reprolib import data, train
 from reprolib.augment import normalise
-from reprolib.experiment import Experiment, held_out_indices, training_indices
+from reprolib.evaluation.metric import ERRORS
+from reprolib.evaluation.score import evaluate
 from reprolib.model import UNet
+from reprolib.plan import catalogue
+from reprolib.runs import records
+from reprolib.splits import held_out_indices, training_indices
 from reprolib.tiling import predict, window
 
-SCORES = ("warping_error", "rand_error", "pixel_error")
 CALIBRATION = 6  # training slices
 
 
@@ -68,8 +71,8 @@ def costs(folder: Path) -> dict[str, dict[str, float]]:
     """Number format -> score -> value, on the held-out slices of EM fold 5; empty where the slices are not here."""
     if not data.present("isbi2012"):
         return {}
-    (record,) = [one for one in catalogue.headline("isbi2012") if one["experiment"]["fold"] == 5]
-    experiment, model = Experiment.from_dict(record["experiment"]), train.network(record)
+    (record,) = records.obtained([catalogue.em(5)])
+    experiment, model = record.experiment, train.network(record)
     dataset = data.load("isbi2012")
     held_out, training = held_out_indices(experiment, dataset), training_indices(experiment, dataset)
     eight_bits = session(
@@ -87,8 +90,8 @@ def costs(folder: Path) -> dict[str, dict[str, float]]:
     }
     found = {}
     for name, way in ways.items():
-        results = evaluate.evaluate(dataset, held_out, np.stack([way(dataset.images[index]) for index in held_out]))
-        found[name] = {metric: round(results[metric].score, evaluate.DIGITS[metric]) for metric in SCORES}
+        results = evaluate(dataset, held_out, np.stack([way(dataset.images[index]) for index in held_out]))
+        found[name] = {metric.key: round(results[metric.key].score, metric.digits) for metric in ERRORS}
     return found
 
 

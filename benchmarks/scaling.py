@@ -10,10 +10,11 @@ from scipy import ndimage
 
 from benchmarks.large import write_noise
 from benchmarks.timing import CPU, Row, alternate, apart, best_format
-from reprolib import data, metrics, train
-from reprolib.drawing import layers
+from reprolib import data, train
+from reprolib.evaluation import isbi2012
 from reprolib.experiment import Experiment
 from reprolib.model import UNet
+from reprolib.plots.drawing import layers
 
 WIDTHS, TILE = (8, 16, 32, 64), 380
 TILES, WIDTH = (188, 252, 316, 380, 476, 572, 764), 16
@@ -23,7 +24,8 @@ PROGRAM = """
 import sys, time, torch
 from pathlib import Path
 from benchmarks.timing import CPU, best_format
-from reprolib import large, machine
+from reprolib.own import large
+from reprolib.runs import machine
 from reprolib.model import UNet
 torch.manual_seed(0)
 model, took = UNet(width=16).eval(), []
@@ -39,7 +41,7 @@ def step(width: int, tile: int) -> float:
     """Seconds of one step of ``reprolib.train``."""
     experiment = Experiment(data="phantom-em", fold=1, width=width, tile=tile, optimiser="adam")
     samples = train.prepare(experiment, data.load(experiment.data), CPU)
-    state, count = train.State(experiment, CPU), iter(range(1, 1000))
+    state, count = train.initial_state(experiment, CPU), iter(range(1, 1000))
 
     def work():
         number = next(count)
@@ -66,7 +68,7 @@ def crowd(count: int, side: int = 512) -> tuple[np.ndarray, np.ndarray]:
 def evaluation(count: int) -> tuple[int, float]:
     """Cells found in the labels, and seconds of the five metrics at one threshold."""
     labels, probability = crowd(count)
-    took = alternate({"": lambda: metrics.evaluate_stack(labels, probability)}, 3)[""] / len(metrics.THRESHOLDS)
+    took = alternate({"": lambda: isbi2012.evaluate_stack(labels, probability)}, 3)[""] / len(isbi2012.THRESHOLDS)
     return int(ndimage.label(labels)[1]), took
 
 

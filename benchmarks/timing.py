@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from reprolib import records
-from reprolib.machine import number_format
+from reprolib import files
+from reprolib.runs.machine import number_format, processor_name
 
 CPU = torch.device("cpu")
 
@@ -68,7 +68,7 @@ def best_format() -> torch.dtype:
 def machine() -> dict:
     """What the figures depend on."""
     return {
-        "processor": records.processor_name(CPU),
+        "processor": processor_name(CPU),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "number_format": number_format(CPU),
         "threads": torch.get_num_threads(),
@@ -80,5 +80,5 @@ def machine() -> dict:
 def apart(program: str, *words: object) -> list[float]:
     """The numbers that a Python program prints, run in a process of its own, so that its peak memory is its own."""
     command = [sys.executable, "-c", program, *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=records.PROJECT)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=files.PROJECT)
     return [float(word) for word in done.stdout.split()]

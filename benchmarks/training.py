@@ -23,12 +23,15 @@ from pathlib import Path
 import torch
 
 from benchmarks.timing import CPU, Row, alternate, best_format, product_rate
-from reprolib import catalogue, data, facts, records, train
+from reprolib import data, train
 from reprolib.augment import augment
-from reprolib.drawing import layers
 from reprolib.experiment import Experiment
+from reprolib.geometry import output_side
 from reprolib.loss import weighted_cross_entropy
-from reprolib.model import UNet, output_side
+from reprolib.model import UNet
+from reprolib.plan import catalogue, facts
+from reprolib.plots.drawing import layers
+from reprolib.runs.weights import save_weights
 
 TILE = 572  # px
 WIDTHS = (16, 32, 64)
@@ -59,7 +62,7 @@ def ours(width: int) -> Callable:
     """A step of ``reprolib.train`` on a phantom."""
     experiment = Experiment(data="phantom-em", fold=1, width=width, tile=TILE, optimiser="adam")
     samples = train.prepare(experiment, data.load(experiment.data), CPU)
-    state, count = train.State(experiment, CPU), iter(range(1, 10_000))
+    state, count = train.initial_state(experiment, CPU), iter(range(1, 10_000))
 
     def step():
         number = next(count)
@@ -112,8 +115,8 @@ def whole_run() -> float:
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         checkpoint = Path(folder, "checkpoint.safetensors")
-        state = train.run_steps(experiment, data.load(name), CPU, RUN_STEPS, lambda line: None, checkpoint)
-        records.save_weights(state.model, Path(folder, "weights.safetensors"))
+        state = train.run_steps(experiment, data.load(name), CPU, RUN_STEPS, checkpoint=checkpoint)
+        save_weights(state.model, Path(folder, "weights.safetensors"))
         return time.perf_counter() - began
 
 

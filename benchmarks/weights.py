@@ -8,8 +8,10 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks.timing import Row, alternate
-from reprolib import data, facts, phantoms
+from reprolib import data
+from reprolib.data import phantoms
 from reprolib.loss import separate, weight_map
+from reprolib.plan import facts
 
 
 def plain(instances: np.ndarray, w0: float = 10.0, sigma: float = 5.0) -> np.ndarray:

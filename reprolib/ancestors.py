@@ -18,15 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reprolib.model import Geometry, initialise
+from reprolib.errors import InputError
+from reprolib.geometry import ANCESTORS
+from reprolib.model import initialise
 
 KERNELS = {95: (4, 5, 4, 4), 65: (4, 4, 5, 4)}  # window (px): its convolutions, each followed by a 2x2 max-pool
 HIDDEN = 200
 VGG = (2, 2, 3, 3, 3)  # convolutions per stage of VGG-16
-SKIPS = {"fcn32": 32, "fcn16": 16, "fcn8": 8}
-GEOMETRY = {"n4": Geometry(halo=47, stride=1, smallest=95), "n4-65": Geometry(halo=32, stride=1, smallest=65)} | {
-    name: Geometry(halo=0, stride=32, smallest=32) for name in SKIPS
-}
 
 
 class SlidingWindow(nn.Module):
@@ -47,8 +45,8 @@ class SlidingWindow(nn.Module):
     def __init__(self, window: int = 95, width: int = 48):
         super().__init__()
         if window not in KERNELS:
-            raise ValueError(f"window must be one of {', '.join(map(str, KERNELS))} px, not {window}")
-        self.window, self.geometry = window, GEOMETRY["n4" if window == 95 else "n4-65"]
+            raise InputError(f"window must be one of {', '.join(map(str, KERNELS))} px, not {window}")
+        self.window, self.geometry = window, ANCESTORS["n4" if window == 95 else "n4-65"]
         channels, side = 1, window
         self.convolutions = nn.ModuleList()
         for kernel in KERNELS[window]:
@@ -101,26 +99,23 @@ def dense_multiplications(window: int = 95, width: int = 48) -> int:
 
 
 class FCN(nn.Module):
-    """FCN-32s, 16s or 8s: (B, 1, H, W) -> logits (B, 2, H, W); H and W multiples of 32.
+    """FCN-8s: (B, 1, H, W) -> logits (B, 2, H, W); H and W multiples of 32.
 
-    Class scores are predicted at 1/32 of the resolution; for 16s and 8s those of finer levels are added after learned
+    Class scores are predicted at 1/32 of the resolution; those of two finer levels are added, each after learned
     up-sampling by 2, which begins as bilinear. All the way up there are as many channels as classes: that is what the
     U-Net changes.
 
     Args:
-        skips: 32, 16 or 8, the stride of the finest scores.
         width: channels of the first stage (VGG-16: 64).
         dropout: after the two layers that were fully connected in VGG-16.
 
     Raises:
-        ValueError: for other skips, or sides that are no multiples of 32.
+        ValueError: for sides that are no multiples of 32.
     """
 
-    def __init__(self, skips: int = 8, width: int = 16, dropout: float = 0.5):
+    def __init__(self, width: int = 16, dropout: float = 0.5):
         super().__init__()
-        if skips not in SKIPS.values():
-            raise ValueError(f"skips must be one of {', '.join(map(str, SKIPS.values()))}, not {skips}")
-        self.skips, self.dropout, self.geometry = skips, dropout, GEOMETRY[f"fcn{skips}"]
+        self.dropout, self.geometry = dropout, ANCESTORS["fcn8"]
         channels, self.stages = 1, nn.ModuleList()
         for stage, convolutions in enumerate(VGG):
             layers: list[nn.Module] = []
@@ -130,11 +125,10 @@ class FCN(nn.Module):
             self.stages.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
         deep = 32 * width
         self.fc6, self.fc7 = nn.Conv2d(channels, deep, 3, padding=1), nn.Conv2d(deep, deep, 1)
-        depths = {32: deep, 16: 8 * width, 8: 4 * width}  # stride of the scores: channels that they are predicted from
-        self.scores = nn.ModuleList(nn.Conv2d(depth, 2, 1) for stride, depth in depths.items() if stride >= skips)
+        depths = (deep, 8 * width, 4 * width)  # channels that the scores of strides 32, 16 and 8 are predicted from
+        self.scores = nn.ModuleList(nn.Conv2d(depth, 2, 1) for depth in depths)
         self.apply(initialise)
-        self.ups = nn.ModuleList(upsampling(2) for _ in self.scores[1:])
-        self.ups.append(upsampling(skips))
+        self.ups = nn.ModuleList(upsampling(factor) for factor in (2, 2, 8))
 
     def forward(self, x: Tensor) -> Tensor:
         for side in x.shape[-2:]:
@@ -146,7 +140,7 @@ class FCN(nn.Module):
         for layer in (self.fc6, self.fc7):
             x = F.dropout(F.relu(layer(x)), self.dropout, self.training)
         x = self.scores[0](x)
-        for score, up, finer in zip(self.scores[1:], self.ups[:-1], (levels[3], levels[2]), strict=False):
+        for score, up, finer in zip(self.scores[1:], self.ups, (levels[3], levels[2]), strict=False):
             x = up(x) + score(finer)
         return self.ups[-1](x)
 
@@ -161,7 +155,7 @@ def upsampling(factor: int) -> nn.ConvTranspose2d:
 
 
 def build(name: str, width: int, dropout: float = 0.5) -> SlidingWindow | FCN:
-    """An ancestor by its name, a key of GEOMETRY."""
-    if name in SKIPS:
-        return FCN(SKIPS[name], width, dropout)
+    """An ancestor by its name, a key of ``geometry.ANCESTORS``."""
+    if name == "fcn8":
+        return FCN(width, dropout)
     return SlidingWindow(65 if name == "n4-65" else 95, width)

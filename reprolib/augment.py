@@ -21,7 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reprolib.model import HALO
+from reprolib.errors import InputError
+from reprolib.geometry import HALO
 
 GRID = 3  # displacement vectors along each side of the tile (Sec. 3.1)
 
@@ -41,7 +42,7 @@ def displacement(tile: int, std: float = 10.0, generator: torch.Generator | None
         ValueError: if tile < 2 or std < 0.
     """
     if tile < 2 or not (math.isfinite(std) and std >= 0):
-        raise ValueError(f"a displacement field needs a tile of at least 2 px and std >= 0, not {tile} and {std}")
+        raise InputError(f"a displacement field needs a tile of at least 2 px and std >= 0, not {tile} and {std}")
     return field(std * torch.randn(1, 2, GRID, GRID, generator=generator), tile)
 
 
@@ -52,7 +53,7 @@ def field(grid: Tensor, tile: int) -> Tensor:
         ValueError: if tile < 2.
     """
     if tile < 2:
-        raise ValueError(f"a displacement field needs a tile of at least 2 px, not {tile}")
+        raise InputError(f"a displacement field needs a tile of at least 2 px, not {tile}")
     return F.interpolate(grid, size=(tile, tile), mode="bicubic", align_corners=True)[0]
 
 
@@ -70,7 +71,7 @@ def draw(generator: torch.Generator, elastic: float = 10.0) -> Draw:
         ValueError: if elastic is negative or not finite.
     """
     if not (math.isfinite(elastic) and elastic >= 0):
-        raise ValueError(f"elastic must be a finite number of px >= 0, not {elastic}")
+        raise InputError(f"elastic must be a finite number of px >= 0, not {elastic}")
     uniform = torch.rand(6, generator=generator).tolist()
     return Draw(uniform, elastic * torch.randn(1, 2, GRID, GRID, generator=generator) if elastic > 0 else None)
 
@@ -120,11 +121,11 @@ def warp(
 ) -> tuple[Tensor, Tensor]:
     """`augment`, by random numbers that are drawn already; computes on the device that holds image, labels and grid."""
     if image.ndim != 2 or labels.ndim != 3 or labels.shape[1:] != image.shape or min(image.shape) < 2:
-        raise ValueError(f"image (H, W) and labels (L, H, W) do not fit: {tuple(image.shape)}, {tuple(labels.shape)}")
+        raise InputError(f"image (H, W) and labels (L, H, W) do not fit: {tuple(image.shape)}, {tuple(labels.shape)}")
     if not 0 <= grey < 1:
-        raise ValueError(f"grey must be in [0, 1), not {grey}")
+        raise InputError(f"grey must be in [0, 1), not {grey}")
     if tile <= 2 * halo:
-        raise ValueError(f"a tile of {tile} px leaves nothing within a halo of {halo} px on each side")
+        raise InputError(f"a tile of {tile} px leaves nothing within a halo of {halo} px on each side")
     height, width = image.shape
     uniform = drawn.uniform
     angle = 2 * math.pi * uniform[0] if rotate else 0.0
@@ -159,11 +160,11 @@ def normalise(image: np.ndarray) -> Tensor:
         ValueError: if the image is not 2-D, holds NaN or infinity, or is constant.
     """
     if image.ndim != 2 or image.dtype.kind not in "buif" or image.size == 0:
-        raise ValueError(f"an image must be an (H, W) array of grey values, not {image.dtype} {image.shape}")
+        raise InputError(f"an image must be an (H, W) array of grey values, not {image.dtype} {image.shape}")
     values = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
     if not bool(torch.isfinite(values).all()):
-        raise ValueError("the image holds NaN or infinite values: all grey values must be finite")
+        raise InputError("the image holds NaN or infinite values: all grey values must be finite")
     spread = values.std(correction=0)
     if not spread > 0:
-        raise ValueError("the image is constant: there is nothing to segment")
+        raise InputError("the image is constant: there is nothing to segment")
     return (values - values.mean()) / spread

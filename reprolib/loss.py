@@ -23,6 +23,8 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
+from reprolib.errors import InputError
+
 IGNORE = 255  # target value of pixels that are neither trained on nor scored
 NEGLIGIBLE = 1e-7  # the second term of Eq. 2 is left out where it is below this
 
@@ -74,14 +76,14 @@ def weight_map(
     """
     check_instances(instances)
     if not (np.isfinite(w0) and w0 >= 0 and np.isfinite(sigma) and sigma > 0):
-        raise ValueError(f"w0 must be >= 0 and sigma > 0, both finite, not {w0} and {sigma}")
+        raise InputError(f"w0 must be >= 0 and sigma > 0, both finite, not {w0} and {sigma}")
     if ignore is None:
         ignore = np.zeros(instances.shape, bool)
     elif ignore.shape != instances.shape or ignore.dtype != bool:
-        raise ValueError(f"ignore must be a bool array of shape {instances.shape}, not {ignore.dtype} {ignore.shape}")
+        raise InputError(f"ignore must be a bool array of shape {instances.shape}, not {ignore.dtype} {ignore.shape}")
     cell, annotated = instances > 0, ~ignore
     if not annotated.any():
-        raise ValueError("there is no annotated pixel: every pixel is ignored")
+        raise InputError("there is no annotated pixel: every pixel is ignored")
     background_weight, cell_weight = _class_weights(class_weights, cell[annotated])
     weights = np.where(cell, cell_weight, background_weight)
     if w0 > 0:
@@ -95,13 +97,13 @@ def _class_weights(choice: str | Sequence[float] | None, cell: np.ndarray) -> tu
         return 1.0, 1.0
     if isinstance(choice, str):
         if choice != "balanced":
-            raise ValueError(f"class_weights {choice!r} is unknown: use 'balanced', None or two numbers >= 0")
+            raise InputError(f"class_weights {choice!r} is unknown: use 'balanced', None or two numbers >= 0")
         share = float(cell.mean())
         if share in (0.0, 1.0):
-            raise ValueError("class_weights 'balanced' needs both classes: the labels hold only one; give two numbers")
+            raise InputError("class_weights 'balanced' needs both classes: the labels hold only one; give two numbers")
         return 0.5 / (1 - share), 0.5 / share
     if len(choice) != 2 or not all(np.isfinite(w) and w >= 0 for w in choice):
-        raise ValueError(f"class_weights must be two finite numbers >= 0 (background, cell), not {choice!r}")
+        raise InputError(f"class_weights must be two finite numbers >= 0 (background, cell), not {choice!r}")
     return float(choice[0]), float(choice[1])
 
 
@@ -141,7 +143,7 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> T
         ValueError: on shapes that do not fit together, or a target class out of range.
     """
     if logits.ndim != 4 or target.shape != weights.shape or target.shape != logits[:, 0].shape:
-        raise ValueError(
+        raise InputError(
             f"logits (B, K, H, W), target and weights (B, H, W) do not fit: "
             f"{tuple(logits.shape)}, {tuple(target.shape)}, {tuple(weights.shape)}"
         )
@@ -149,7 +151,7 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> T
     classes = logits.shape[1]
     # On a GPU this look at the values would wait for all that is under way; there the library's own check must do.
     if target.device.type == "cpu" and bool(((target < 0) | (target >= classes))[annotated].any()):
-        raise ValueError(f"target classes must be 0..{classes - 1}, or {IGNORE} for ignored pixels")
+        raise InputError(f"target classes must be 0..{classes - 1}, or {IGNORE} for ignored pixels")
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
     energy = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
@@ -159,9 +161,8 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> T
 def check_instances(instances: np.ndarray) -> None:
     """Raise ValueError unless ``instances`` is a 2-D array of integers >= 0."""
     if not isinstance(instances, np.ndarray) or instances.ndim != 2 or instances.dtype.kind not in "iu":
-        found = (
-            f"{instances.dtype} {instances.shape}" if isinstance(instances, np.ndarray) else type(instances).__name__
-        )
-        raise ValueError(f"instance labels must be an (H, W) array of integers, not {found}")
+        is_array = isinstance(instances, np.ndarray)
+        given = f"{instances.dtype} {instances.shape}" if is_array else type(instances).__name__
+        raise InputError(f"instance labels must be an (H, W) array of integers, not {given}")
     if instances.size == 0 or instances.min() < 0:
-        raise ValueError("instance labels must be 0 (background) or positive, in an image that is not empty")
+        raise InputError("instance labels must be 0 (background) or positive, in an image that is not empty")

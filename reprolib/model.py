@@ -16,72 +16,13 @@ Three switches leave the paper on purpose, for ablations: ``skips``, ``padding``
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-DEPTH = 4  # max-pools on the way down
-LOSS_OF_SIDE = 184  # px that the unpadded convolutions take from the side of a tile
-STRIDE = 2**DEPTH  # px; the network commutes with shifts by multiples of this
-HALO = LOSS_OF_SIDE // 2  # px of context on each side of an output tile
-SMALLEST_INPUT = 188
-VARIANTS = ("paper", "release")
-PADDINGS = ("valid", "same")
-INITIALISATIONS = ("paper", "pytorch")
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """How the sides of a network's input and output tiles hang together, all in px."""
-
-    halo: int  # context on each side: an output tile is 2 halo smaller than its input tile
-    stride: int  # the network commutes with shifts by multiples of this; valid sides are so far apart
-    smallest: int  # input side
-
-    def output(self, tile: int) -> int:
-        """Side of the output tile for an input tile; ValueError, with the nearest sides that fit, for other sides."""
-        check_side("an input tile", tile, self.smallest, self.stride)
-        return tile - 2 * self.halo
-
-    def covering(self, side: int) -> int:
-        """The smallest input tile whose output covers an image of this side."""
-        return self.smallest + self.stride * max(0, math.ceil((side + 2 * self.halo - self.smallest) / self.stride))
-
-
-def check_side(what: str, side: int, smallest: int, step: int) -> None:
-    """Raise ValueError, with the nearest ones that fit, unless a side is ``smallest`` or whole steps more (px)."""
-    if side < smallest or (side - smallest) % step:
-        below = smallest + step * max(0, (side - smallest) // step)
-        near = f"{smallest}" if side < smallest else f"{below} and {below + step}"
-        first = ", ".join(str(smallest + k * step) for k in range(3))
-        raise ValueError(f"{what} of side {side} px does not fit: sides are {first} ... px; nearest: {near}")
-
-
-VALID = Geometry(halo=HALO, stride=STRIDE, smallest=SMALLEST_INPUT)  # unpadded convolutions: 188, 204, ... 572 ...
-SAME = Geometry(halo=0, stride=STRIDE, smallest=STRIDE)
-
-
-def output_side(input_side: int) -> int:
-    """Side of the output tile (px) for an input tile of side ``input_side`` (px); Fig. 1: 572 -> 388.
-
-    Every 2x2 max-pool must meet an even side (Sec. 2), which holds for 16 k + 60, k >= 8: 188, 204, ... 572 ...
-
-    Raises:
-        ValueError: for any other side; names the nearest sides that fit.
-    """
-    return VALID.output(input_side)
-
-
-def input_side(output_side: int) -> int:
-    """Side of the input tile (px) that gives an output tile of side ``output_side`` (px): 388 -> 572.
-
-    Raises:
-        ValueError: unless the side is 16 k + 4, k >= 0; names the nearest sides that fit.
-    """
-    check_side("an output tile", output_side, SMALLEST_INPUT - LOSS_OF_SIDE, STRIDE)
-    return output_side + LOSS_OF_SIDE
+from reprolib.errors import InputError
+from reprolib.geometry import DEPTH, INITIALISATIONS, PADDINGS, SAME, VALID, VARIANTS
 
 
 class UNet(nn.Module):
@@ -122,9 +63,9 @@ class UNet(nn.Module):
             ("initialisation", initialisation, INITIALISATIONS),
         ):
             if value not in allowed:
-                raise ValueError(f"{name} {value!r} is unknown: choose one of {', '.join(allowed)}")
+                raise InputError(f"{name} {value!r} is unknown: choose one of {', '.join(allowed)}")
         if min(in_channels, width) < 1 or classes < 2 or not 0 <= dropout < 1:
-            raise ValueError("in_channels and width must be at least 1, classes at least 2, dropout in [0, 1)")
+            raise InputError("in_channels and width must be at least 1, classes at least 2, dropout in [0, 1)")
         self.variant, self.dropout, self.skips, self.padding = variant, dropout, skips, padding
         self.geometry = VALID if padding == "valid" else SAME
         channels = [width * 2**level for level in range(DEPTH + 1)]
@@ -163,7 +104,7 @@ class UNet(nn.Module):
     def _check(self, x: Tensor) -> None:
         in_channels = self.down[0][0].in_channels
         if x.ndim != 4 or x.shape[1] != in_channels:
-            raise ValueError(f"the input must be (B, {in_channels}, H, W), not {tuple(x.shape)}")
+            raise InputError(f"the input must be (B, {in_channels}, H, W), not {tuple(x.shape)}")
         for side in x.shape[-2:]:
             self.geometry.output(side)
 

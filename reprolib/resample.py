@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from skimage.transform import resize
 
+from reprolib.errors import InputError
+
 
 def scaled_sides(sides: tuple[int, int], scale: float) -> tuple[int, int]:
     """Sides (px) of an image of these sides at a scale; at least 2 px each.
@@ -17,7 +19,7 @@ def scaled_sides(sides: tuple[int, int], scale: float) -> tuple[int, int]:
         ValueError: if the scale is not above 0 and at most 1.
     """
     if not 0 < scale <= 1:
-        raise ValueError(f"scale must be above 0 and at most 1, not {scale}")
+        raise InputError(f"scale must be above 0 and at most 1, not {scale}")
     return tuple(max(2, round(side * scale)) for side in sides)
 
 

@@ -21,7 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reprolib.augment import normalise
-from reprolib.model import VALID, Geometry
+from reprolib.errors import InputError
+from reprolib.geometry import VALID, Geometry
 from reprolib.resample import resample_image, resize_planes
 
 SEVEN_ROTATIONS = tuple(360.0 * k / 7 for k in range(7))  # degrees; the paper gives the number, not the angles
@@ -58,7 +59,7 @@ def predict(
         ValueError: if the image is not a finite, varying (H, W) array, the tile does not fit, or no angle is given.
     """
     if len(rotations) == 0 or not all(math.isfinite(angle) for angle in rotations):
-        raise ValueError("rotations must hold at least one finite angle in degrees")
+        raise InputError("rotations must hold at least one finite angle in degrees")
     parameter = next(model.parameters(), torch.empty(0))
     values = normalise(resample_image(image, scale)).to(parameter.dtype)
     total, mirrored_along = 0, FLIPS if flips else FLIPS[:1]
@@ -166,7 +167,7 @@ def tile_geometry(tile: int, lattice: bool = True, geometry: Geometry = VALID) -
     output, stride = geometry.output(tile), geometry.stride
     if lattice and output < stride:
         smallest = geometry.covering(stride)
-        raise ValueError(f"a tile of {tile} px is too small to step on the lattice: the smallest is {smallest}")
+        raise InputError(f"a tile of {tile} px is too small to step on the lattice: the smallest is {smallest}")
     return output, output // stride * stride if lattice else output, geometry.halo
 
 

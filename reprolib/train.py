@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,29 +19,32 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reprolib import ancestors, data, records, score
+from reprolib import ancestors, data, geometry
 from reprolib.augment import Draw, draw, normalise, warp
-from reprolib.checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
-from reprolib.experiment import Experiment, training_indices
-from reprolib.locks import holding
+from reprolib.data.annotated import untrained
+from reprolib.errors import InputError
+from reprolib.evaluation import score
+from reprolib.experiment import Experiment
+from reprolib.files import cache_folder
 from reprolib.loss import IGNORE, separate, weight_map, weighted_cross_entropy
-from reprolib.machine import choose_device, number_format, peak_memory
 from reprolib.model import UNet
+from reprolib.progress import Progress, Report
 from reprolib.resample import resample_image, resample_labels
+from reprolib.runs import machine, records
+from reprolib.runs.checkpoints import State, checkpoint_path, load_checkpoint, save_checkpoint
+from reprolib.runs.locks import holding
+from reprolib.runs.machine import choose_device, number_format, peak_memory
+from reprolib.runs.records import CurvePoint, Record, Weights
+from reprolib.runs.weights import load_weights, save_weights
+from reprolib.splits import training_indices
 
 CHECKPOINT_EVERY = 120.0  # seconds
 FETCH = {"cpu": 1, "cuda": 50}  # steps whose losses are fetched together
 CURVE_FROM, CURVE_POINTS = 1000, 8  # trainings of so many steps or more are scored so often along the way
-REPORT_EVERY = 10.0  # seconds
-Report = Callable[[str], None]
 
 
-def obtain(experiment: Experiment, device: str = "auto", report: Report | None = print) -> dict:
-    """The recorded run of exactly this experiment; if there is none, train and record it on this machine.
-
-    Returns:
-        The record (see ``reprolib.records``); ``records.weights_path(record)`` is where its weights lie, if kept.
-    """
+def obtain(experiment: Experiment, device: str = "auto", report: Report | None = print) -> Record:
+    """The recorded run of exactly this experiment; if there is none, train and record it on this machine."""
     return records.find(experiment) or train(experiment, device=device, report=report)
 
 
@@ -52,7 +56,7 @@ def train(
     dataset: data.Dataset | None = None,
     keep_weights: bool = True,
     rotations: bool = False,
-) -> dict:
+) -> Record:
     """Train an experiment, score the stored weights on the images held out, and write the record.
 
     Interrupted, it leaves a checkpoint and goes on from there at the next call.
@@ -60,7 +64,7 @@ def train(
     Args:
         experiment: what to train.
         device: "auto" (a GPU where there is one), "cpu" or "cuda".
-        report: called with a line of progress every few seconds; None for silence.
+        report: called with a line of progress now and then; None for silence.
         folder: where record and weights go (default: ``runs`` in the cache folder).
         dataset: the data set, if it is loaded already.
         keep_weights: leave the weights beside the record; else only their hash stays.
@@ -70,11 +74,11 @@ def train(
         ValueError: if the fold does not exist, the data set is not the experiment's, or the training diverges.
         reprolib.data.MissingData: if the data set is not on this machine.
     """
-    folder = folder or records.cache_folder() / "runs"
+    folder = folder or cache_folder() / "runs"
     chosen = choose_device(device)
     dataset = dataset or data.load(experiment.data)
     if dataset.name != experiment.data:
-        raise ValueError(f"the experiment is about the data set {experiment.data!r}, not {dataset.name!r}")
+        raise InputError(f"the experiment is about the data set {experiment.data!r}, not {dataset.name!r}")
     if experiment.test:
         score.second_test(experiment)  # what it lacks is told now, not after the training
     with holding(experiment):
@@ -97,61 +101,56 @@ def record_state(
     report: Report | None,
 ) -> Path:
     """Store the weights of a finished training in half precision, score them, and write the record; gives its path."""
-    weights = folder / f"{records.record_name(experiment)}.safetensors"
-    sha256 = records.save_weights(state.model, weights)
-    model = records.load_weights(build(experiment), weights, sha256).to(chosen)  # the scores are the stored weights'
+    path = folder / f"{experiment.name}.safetensors"
+    sha256 = save_weights(state.model, path)
+    model = load_weights(build(experiment), path, sha256).to(chosen)  # the scores are the stored weights'
     started = time.perf_counter()
     scores = score.score(experiment, model, dataset, report, rotations)
-    record = {
-        "format": records.FORMAT,
-        "key": experiment.key,
-        "experiment": experiment.to_dict(),
-        "data": dataset.hashes,
-        "environment": records.environment(chosen, number_format(chosen)),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "training_seconds": round(state.seconds, 2),
-        "scoring_seconds": round(time.perf_counter() - started, 1),
-        "peak_memory_bytes": max(state.peak_memory, peak_memory(chosen)),
-        "weights": {"sha256": sha256, "bytes": weights.stat().st_size, "kept": keep_weights},
-        "loss": [float(f"{value:.7g}") for value in state.losses],
-        "curve": state.curve,
-        "scores": scores,
-    }
-    path = records.write(record, folder)
+    record = Record(
+        experiment=experiment,
+        data=dataset.hashes,
+        environment=machine.environment(chosen),
+        date=time.strftime("%Y-%m-%d", time.gmtime()),
+        training_seconds=round(state.seconds, 2),
+        scoring_seconds=round(time.perf_counter() - started, 1),
+        peak_memory_bytes=max(state.peak_memory, peak_memory(chosen)),
+        weights=Weights(sha256, path.stat().st_size, keep_weights),
+        loss=tuple(float(f"{value:.7g}") for value in state.losses),
+        scores=scores,
+        curve=tuple(CurvePoint(**point) for point in state.curve),
+    )
+    written = records.write(record, folder)
     if not keep_weights:
-        weights.unlink()
-    return path
+        path.unlink()
+    return written
 
 
-def add_rotations(record: dict, report: Report | None = print) -> dict:
+def add_rotations(record: Record, report: Report | None = print, dataset: data.Dataset | None = None) -> Record:
     """Score a record's kept weights with the mean over 7 rotated versions too, and write that into the record.
+
+    Args:
+        report, dataset: as for `train`.
 
     Raises:
         FileNotFoundError, ValueError: if the weights are not there, or do not give the recorded scores any more.
     """
-    experiment = Experiment.from_dict(record["experiment"])
-    scores = score.score(experiment, network(record), data.load(experiment.data), report, rotations=True)
-    for metric, known in record["scores"].get("held_out", {}).items():
-        if not math.isclose(known["score"], scores["held_out"][metric]["score"], abs_tol=1e-4):
-            raise ValueError(f"{record['path']}: its weights no longer give the recorded {metric}; see reprolib verify")
-    added = {part: scores[part] for part in ("rotated", "test") if part in scores}
-    rotated = record | {"scores": record["scores"] | added}
-    return records.read(records.write(rotated, record["path"].parent))
+    experiment = record.experiment
+    dataset = dataset or data.load(experiment.data)
+    scores = score.score(experiment, network(record), dataset, report, rotations=True)
+    for metric, curve in (record.scores.held_out or {}).items():
+        if not math.isclose(curve.score, scores.held_out[metric].score, abs_tol=1e-4):
+            raise InputError(f"{record.path}: its weights no longer give the recorded {metric}; see reprolib verify")
+    rotated = replace(record.scores, rotated=scores.rotated, test=scores.test or record.scores.test)
+    return records.read(records.write(replace(record, scores=rotated), record.path.parent))
 
 
-class State:
-    """A training under way: the network, its optimiser, the losses so far, and the seconds and memory they took."""
-
-    def __init__(self, experiment: Experiment, device: torch.device):
-        torch.manual_seed(derived_seed(experiment.seed, 0))
-        self.model = build(experiment).to(device)
-        if device.type == "cuda":
-            self.model = self.model.to(memory_format=torch.channels_last)
-        self.optimiser = build_optimiser(experiment, self.model)
-        self.losses: list[float] = []
-        self.curve: list[dict] = []  # scores along the way, see `curve_steps`
-        self.seconds = 0.0
-        self.peak_memory = 0  # bytes
+def initial_state(experiment: Experiment, device: torch.device) -> State:
+    """A training before its first step."""
+    torch.manual_seed(derived_seed(experiment.seed, 0))
+    model = build(experiment).to(device)
+    if device.type == "cuda":
+        model = model.to(memory_format=torch.channels_last)
+    return State(model, build_optimiser(experiment, model))
 
 
 def run_steps(
@@ -164,38 +163,36 @@ def run_steps(
 ) -> State:
     """Train the first ``steps`` steps of an experiment, from the checkpoint if there is one."""
     samples = prepare(experiment, dataset, device)
-    state = State(experiment, device)
+    state = initial_state(experiment, device)
     if checkpoint and checkpoint.exists():
         load_checkpoint(state, checkpoint)
         if report:
             report(f"resuming after step {len(state.losses)}")
-    first, started, before = len(state.losses), time.perf_counter(), state.seconds
-    reported = saved = started
-    points = curve_steps(experiment)
-    while (done := len(state.losses)) < steps:
-        ahead = min([done + FETCH[device.type], steps, *(point for point in points if point > done)])
-        drawn = draw_samples(experiment, range(done + 1, ahead + 1), len(samples), device)
-        losses = [train_step(experiment, state, samples, done + 1 + k, one) for k, one in enumerate(drawn)]
-        for loss in torch.stack(losses).tolist():  # on a GPU the only wait for what was sent to it
-            state.losses.append(loss)
-            if not math.isfinite(loss):
-                step = len(state.losses)
-                raise ValueError(f"the training diverged at step {step}: the loss is {loss}; lower the learning rate")
-        if ahead in points:
-            state.curve.append({"step": ahead} | score.curve_point(experiment, state.model, dataset))
-        now = time.perf_counter()
-        state.seconds = before + now - started
-        state.peak_memory = max(state.peak_memory, peak_memory(device))
-        if report and (now - reported > REPORT_EVERY or ahead == steps):
-            reported = now
-            pace = (now - started) / (ahead - first)
-            recent = sum(state.losses[-50:]) / len(state.losses[-50:])
-            report(
-                f"step {ahead}/{steps}  loss {recent:.4f}  {pace:.2f} s/step  {time_left(pace * (steps - ahead))} left"
-            )
-        if checkpoint and (now - saved > CHECKPOINT_EVERY or ahead == steps):
-            saved = now
-            save_checkpoint(state, checkpoint)
+    before, started = state.seconds, time.perf_counter()
+    saved, points = started, curve_steps(experiment)
+    with Progress(steps, "step", report, len(state.losses)) as progress:
+        while (done := len(state.losses)) < steps:
+            ahead = min([done + FETCH[device.type], steps, *(point for point in points if point > done)])
+            drawn = draw_samples(experiment, range(done + 1, ahead + 1), len(samples), device)
+            losses = [train_step(experiment, state, samples, done + 1 + k, one) for k, one in enumerate(drawn)]
+            for loss in torch.stack(losses).tolist():  # on a GPU the only wait for what was sent to it
+                state.losses.append(loss)
+                if not math.isfinite(loss):
+                    step = len(state.losses)
+                    raise InputError(
+                        f"the training diverged at step {step}: the loss is {loss}; lower the learning rate"
+                    )
+            if ahead in points:
+                state.curve.append({"step": ahead} | score.curve_point(experiment, state.model, dataset))
+            now = time.perf_counter()
+            state.seconds = before + now - started
+            state.peak_memory = max(state.peak_memory, peak_memory(device))
+            recent = state.losses[-50:]
+            progress.set_postfix_str(f"loss {sum(recent) / len(recent):.4f}", refresh=False)
+            progress.update(ahead - done)
+            if checkpoint and (now - saved > CHECKPOINT_EVERY or ahead == steps):
+                saved = now
+                save_checkpoint(state, checkpoint)
     return state
 
 
@@ -275,7 +272,7 @@ def prepare(experiment: Experiment, dataset: data.Dataset, device: torch.device)
     samples = []
     for index in training_indices(experiment, dataset):
         instances = separate(resample_labels(dataset.instances[index], experiment.scale))
-        ignore = resample_labels(data.untrained(dataset, index), experiment.scale)
+        ignore = resample_labels(untrained(dataset, index), experiment.scale)
         target = np.where(ignore, IGNORE, instances > 0)
         weights = weight_map(
             instances,
@@ -292,7 +289,7 @@ def prepare(experiment: Experiment, dataset: data.Dataset, device: torch.device)
 
 def build(experiment: Experiment) -> nn.Module:
     """The network of an experiment, freshly initialised from PyTorch's random state."""
-    if experiment.variant in ancestors.GEOMETRY:
+    if experiment.variant in geometry.ANCESTORS:
         return ancestors.build(experiment.variant, experiment.width, experiment.dropout)
     return UNet(
         width=experiment.width,
@@ -304,14 +301,13 @@ def build(experiment: Experiment) -> nn.Module:
     )
 
 
-def network(record: dict) -> nn.Module:
+def network(record: Record) -> nn.Module:
     """The network of a record that was read from a file, with its kept weights, on the CPU, in evaluation mode.
 
     Raises:
         FileNotFoundError, ValueError: if the weights are not there, or not the recorded ones.
     """
-    model = build(Experiment.from_dict(record["experiment"]))
-    return records.load_weights(model, records.weights_path(record), record["weights"]["sha256"])
+    return load_weights(build(record.experiment), record.weights_path, record.weights.sha256)
 
 
 def build_optimiser(experiment: Experiment, model: nn.Module) -> torch.optim.Optimizer:
@@ -331,11 +327,3 @@ def learning_rate(experiment: Experiment, step: int) -> float:
 def derived_seed(seed: int, step: int) -> int:
     """A seed for one step that depends on (seed, step) alone, unlike its neighbours."""
     return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
-
-
-def time_left(seconds: float) -> str:
-    """Seconds as a person reads them: "48 s", "12 min", "2 h 05 min"."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from reprolib import book, data
+from reprolib import data
+from reprolib.site import build
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -24,8 +25,8 @@ def one_thread():
 def site(tmp_path_factory) -> Path:
     """The book's site, built from the committed outputs: the folder with index.html."""
     folder = tmp_path_factory.mktemp("site")
-    book.assemble(executed=None, source=folder / "source")
-    return book.build_site(folder / "source", folder).parent
+    build.assemble(executed=None, source=folder / "source")
+    return build.build_site(folder / "source", folder).parent
 
 
 def pytest_collection_modifyitems(items):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from reprolib import ancestors, data, evaluate, train
+from reprolib import ancestors, data, geometry, train
 from reprolib.ancestors import FCN, SlidingWindow, dense_multiplications, window_multiplications
+from reprolib.evaluation.prediction import predict_cells
 from reprolib.experiment import Experiment
 from reprolib.model import UNet
 from reprolib.tiling import predict
@@ -109,22 +112,21 @@ def test_an_image_smaller_than_the_window_is_refused(tile):
 # --- the FCN
 
 
-@pytest.mark.parametrize("skips", [8, 16, 32])
-def test_the_output_is_as_large_as_the_input_and_the_steps_up_are_as_many_as_the_skips(skips):
-    model = FCN(skips, width=2).eval()
+def test_the_output_is_as_large_as_the_input_and_the_steps_up_undo_the_pools():
+    model = FCN(width=2).eval()
     assert model(torch.zeros(1, 1, 64, 96)).shape == (1, 2, 64, 96)
-    assert [up.stride[0] for up in model.ups] == {8: [2, 2, 8], 16: [2, 16], 32: [32]}[skips]
+    assert math.prod(up.stride[0] for up in model.ups) == 2 ** len(model.stages)
     assert len(model.scores) == len(model.ups)
 
 
 def test_it_has_the_thirteen_convolutions_of_vgg_16_and_about_the_size_of_the_compact_unet():
-    model = FCN(8, width=16)
+    model = FCN(width=16)
     assert sum(isinstance(layer, nn.Conv2d) for stage in model.stages for layer in stage) == 13
     count, unet = (sum(p.numel() for p in net.parameters()) for net in (model, UNet(width=16)))
     assert 0.85 < count / unet < 1.15
 
 
-@pytest.mark.parametrize("factor", [2, 8, 16, 32])
+@pytest.mark.parametrize("factor", [2, 8])
 def test_up_sampling_begins_as_bilinear_interpolation(factor):
     scores = normal(1, 2, 7, 6, dtype=torch.float32)
     with torch.inference_mode():
@@ -137,7 +139,7 @@ def test_up_sampling_begins_as_bilinear_interpolation(factor):
 
 def test_finer_scores_change_the_result():
     torch.manual_seed(0)
-    model = FCN(8, width=2).double().eval()
+    model = FCN(width=2).double().eval()
     x = normal(1, 1, 64, 64)
     before = model(x)
     for score in model.scores[1:]:
@@ -152,19 +154,17 @@ def test_finer_scores_change_the_result():
 
 def test_sides_that_are_no_multiple_of_32_are_refused():
     with pytest.raises(ValueError, match="nearest: 96 and 128"):
-        FCN(8, width=2)(torch.zeros(1, 1, 64, 100))
-    with pytest.raises(ValueError, match="skips must be one of 32, 16, 8, not 4"):
-        FCN(4)
+        FCN(width=2)(torch.zeros(1, 1, 64, 100))
     with pytest.raises(ValueError, match="window must be one of 95, 65 px, not 64"):
         SlidingWindow(64)
 
 
 # --- as experiments
 
-TILES = {"n4": 101, "n4-65": 70, "fcn32": 64, "fcn16": 64, "fcn8": 64}
+TILES = {"n4": 101, "n4-65": 70, "fcn8": 64}
 
 
-@pytest.mark.parametrize("name", ancestors.GEOMETRY)
+@pytest.mark.parametrize("name", geometry.ANCESTORS)
 def test_an_ancestor_trains_as_the_unet_does(name):
     experiment = Experiment(
         data="phantom-dic", fold=2, variant=name, width=2, tile=TILES[name], steps=2, optimiser="adam"
@@ -174,12 +174,12 @@ def test_an_ancestor_trains_as_the_unet_does(name):
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in state.model.parameters())
 
 
-@pytest.mark.parametrize("name", ancestors.GEOMETRY)
+@pytest.mark.parametrize("name", geometry.ANCESTORS)
 def test_an_ancestor_predicts_an_image_of_any_size_in_one_piece_or_in_tiles(name):
     torch.manual_seed(0)
     model = ancestors.build(name, width=2).double()
     image = np.random.default_rng(0).integers(0, 256, (70, 85)).astype(np.uint8)
-    whole = evaluate.predict_cells(model, image[None])[0]
+    whole = predict_cells(model, image[None])[0]
     assert whole.shape == image.shape and whole.std() > 0
     if name.startswith("n4"):  # shifts by any pixel: tiles give the whole image's answer
         np.testing.assert_allclose(predict(model, image, TILES[name])[1], whole, atol=1e-12)
@@ -191,7 +191,7 @@ def test_an_ancestor_predicts_an_image_of_any_size_in_one_piece_or_in_tiles(name
         ({"variant": "n4", "tile": 80}, "nearest: 95"),
         ({"variant": "fcn8", "tile": 380}, "nearest: 352 and 384"),
         ({"variant": "fcn8", "tile": 384, "skips": False}, "are the U-Net's"),
-        ({"variant": "fcn4"}, "choose one of paper, release, n4, n4-65, fcn32"),
+        ({"variant": "fcn4"}, "choose one of paper, release, n4, n4-65, fcn8"),
     ],
 )
 def test_what_an_ancestor_cannot_be_is_refused(fields, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import large, prediction, scaling, timing, weights
+from benchmarks import large, prediction, scaling, timing, training, weights
 from benchmarks.timing import Row
 from reprolib.loss import weight_map
 from reprolib.model import UNet
@@ -44,6 +45,16 @@ def test_every_benchmark_has_its_figures_stored_from_one_machine():
     assert len(machines) == 1
     rows = [Row(**row) for part in STORED.values() for row in part["rows"]]
     assert len(rows) > 20 and all(0 < row.theirs and 0 < row.ours for row in rows)
+
+
+@pytest.mark.parametrize("name", benchmarks.NAMES)
+def test_every_benchmark_can_be_loaded(name):
+    assert callable(importlib.import_module(f"benchmarks.{name}").measure)
+
+
+def test_a_step_that_is_timed_is_one_of_the_training():
+    assert scaling.step(width=1, tile=188) > 0
+    assert torch.isfinite(training.ours(width=1)())
 
 
 @pytest.mark.parametrize("seed", range(3))

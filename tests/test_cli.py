@@ -7,16 +7,26 @@ import pytest
 from PIL import Image
 from skimage import measure
 
-from reprolib import cli, data, records, train
-from reprolib.experiment import Experiment
+from reprolib import cli, data, train
+from reprolib.errors import InputError
+from reprolib.experiment import Experiment, parse_fields
+from reprolib.plan import purposes
+from reprolib.runs import records
+from reprolib.tiling import predict
+
+COMMANDS = ("data", "train", "run", "verify", "plan", "predict", "export", "score", "claims", "book")
 
 
 def test_help_names_every_command(capsys):
-    with pytest.raises(SystemExit) as done:
-        cli.main(["--help"])
-    assert done.value.code == 0
-    text = capsys.readouterr().out
-    assert all(command in text for command in ("data", "train", "run", "verify", "predict"))
+    assert cli.main(["--help"]) == 0
+    listed = capsys.readouterr().out.partition("Commands:\n")[2]
+    assert sorted(line.split()[0] for line in listed.splitlines() if line.startswith("  ")) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_its_own_help(command, capsys):
+    assert cli.main([command, "--help"]) == 0
+    assert f"Usage: reprolib {command}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -42,16 +52,45 @@ def test_a_mistake_gets_one_sentence_and_exit_status_2(words, sentence, capsys):
     assert sentence in error and error.startswith("reprolib: ") and "Traceback" not in error
 
 
-def test_an_unknown_option_is_refused(capsys):
-    with pytest.raises(SystemExit) as done:
-        cli.main(["train", "steps=2", "--stepz", "3"])
-    assert done.value.code == 2 and "--stepz" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["train", "steps=2", "--stepz", "3"], "--stepz"),
+        (["trane"], "trane"),
+        (["plan", "--workers", "two"], "two"),
+        (["export", "isbi2012"], "--to"),
+        (["book", "build", "x"], "build takes no chapter names"),
+        (["book", "rebuild"], "rebuild"),
+    ],
+)
+def test_words_that_no_command_knows_are_a_usage_error(words, named, capsys):
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err
+    assert named in error and error.startswith("Usage: reprolib") and "Traceback" not in error
+
+
+def test_a_bug_shows_its_traceback_and_a_users_mistake_one_sentence(monkeypatch, capsys):
+    def fails(error: Exception):
+        def text(folder):
+            raise error
+
+        monkeypatch.setattr(purposes, "text", text)
+
+    for bug in (KeyError("score"), ValueError("not the user's"), IndexError(3), LookupError("key"), RuntimeError("x")):
+        fails(bug)
+        with pytest.raises(type(bug)) as raised:
+            cli.main(["plan"])
+        assert raised.value is bug and capsys.readouterr().err == ""
+    for mistake in (InputError("workers must be 1 or more"), OSError("no space left")):
+        fails(mistake)
+        assert cli.main(["plan"]) == 2
+        assert capsys.readouterr().err == f"reprolib: {mistake}\n"
 
 
 def test_every_field_can_be_set_from_the_command_line():
     words = ["width=16", "learning_rate=0.002", "rotate=false", "optimiser=adam", "w0=5"]
     expected = Experiment(width=16, learning_rate=0.002, rotate=False, optimiser="adam", w0=5.0)
-    assert cli.experiment_from(words) == expected
+    assert parse_fields(words) == expected
 
 
 def test_train_records_then_finds_the_record_and_predict_uses_it(tmp_path, monkeypatch, capsys):
@@ -71,10 +110,7 @@ def test_train_records_then_finds_the_record_and_predict_uses_it(tmp_path, monke
         found = np.asarray(file)
     assert found.shape == (70, 90) and found.dtype == np.uint8
     record = records.read(path)
-    model = records.load_weights(train.build(Experiment.from_dict(record["experiment"])), records.weights_path(record))
-    from reprolib.tiling import predict
-
-    assert np.abs(found / 255 - predict(model, image, tile=204)[1]).max() <= 0.5 / 255 + 1e-6
+    assert np.abs(found / 255 - predict(train.network(record), image, tile=204)[1]).max() <= 0.5 / 255 + 1e-6
 
     cells = tmp_path / "cells.png"
     words = ["predict", str(path), str(tmp_path / "own.png"), str(tmp_path / "out.tif"), "--tile", "204"]
@@ -89,7 +125,7 @@ def test_train_records_then_finds_the_record_and_predict_uses_it(tmp_path, monke
     assert np.array_equal(labels > 0, (whole > 0) & (sizes[whole] >= 4))
     assert f"{labels.max()} cells, above the probability" in capsys.readouterr().out
     assert cli.main([*words, "--cells", str(cells)]) == 0  # by the training images' threshold
-    fixed = record["scores"]["training"]["rand_error"]["threshold"]
+    fixed = record.scores.training["rand_error"].threshold
     assert np.array_equal(np.asarray(Image.open(cells)) > 0, found > 255 * fixed)
     for wrong, told in (
         (["--smallest", "4"], "--cells FILE"),
@@ -123,7 +159,7 @@ def test_own_images_are_trained_on_and_changed_ones_are_another_experiment(tmp_p
     assert cli.main(words) == 0
     assert "recorded already" in capsys.readouterr().out
     (path,) = (tmp_path / "runs").glob("*.json")
-    assert set(records.read(path)["scores"]["held_out"]) == {"seg", "foreground_iou"}
+    assert set(records.read(path).scores.held_out) == {"seg", "foreground_iou"}
     assert cli.main(["verify", "--runs", str(tmp_path / "runs")]) == 2  # nothing that could be checked
     assert "0 equal, 0 different, 1 not checked" in capsys.readouterr().out
 

@@ -1,12 +1,16 @@
-"""The files that make the environment say the same thing."""
+"""The files that make the environment say the same thing; the package's layers hold; what is light stays light."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
+from importlinter.cli import lint_imports
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,3 +57,25 @@ def test_conda_installs_the_same_extras_under_the_same_constraints_as_make():
     assert through_pip == ["-c constraints.txt", "-e .[dev]"]
     assert "-c constraints.txt -e '.[dev]'" in (ROOT / "Makefile").read_text()
     assert list(PROJECT["optional-dependencies"]) == ["dev", "peers"]
+
+
+def test_no_import_runs_upwards_through_the_layers(capsys):
+    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
+    assert status == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import reprolib",
+        "import runpy, sys; sys.argv = ['reprolib', '--help']; runpy.run_module('reprolib.cli', run_name='__main__')",
+    ],
+    ids=["import reprolib", "python -m reprolib.cli --help"],
+)
+def test_what_is_to_answer_at_once_imports_neither_torch_nor_numpy(code):
+    told = "import atexit, sys; atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr)); "
+    done = subprocess.run([sys.executable, "-c", told + code], capture_output=True, text=True, cwd=ROOT)
+    imported = set(done.stderr.split())
+    assert done.returncode == 0 and "reprolib" in imported
+    assert ("Commands:" in done.stdout) == ("--help" in code)
+    assert not imported & {"torch", "numpy"}

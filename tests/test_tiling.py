@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from reprolib.augment import normalise
-from reprolib.model import SAME, UNet
+from reprolib.geometry import SAME
+from reprolib.model import UNet
 from reprolib.resample import resample_image, resize_planes
 from reprolib.tiling import SEVEN_ROTATIONS, origins, predict, predict_tiles, tile_geometry
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,11 +20,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from reprolib import checkpoints, data, evaluate, machine, records, score, train
+from reprolib import data, train
 from reprolib.augment import augment, warp
-from reprolib.data import Dataset
+from reprolib.data.dataset import Dataset
+from reprolib.evaluation import score
+from reprolib.evaluation.prediction import covering_tile
 from reprolib.experiment import Experiment
 from reprolib.loss import IGNORE, separate, weight_map
+from reprolib.runs import checkpoints, records
+from reprolib.runs.checkpoints import State
 from reprolib.tiling import predict
 
 CPU = torch.device("cpu")
@@ -58,7 +64,7 @@ def cache(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache"
 
 
-def bits(state: train.State) -> dict[str, torch.Tensor]:
+def bits(state: State) -> dict[str, torch.Tensor]:
     """All that goes on with a training: weights, the optimiser's memory, losses."""
     found = dict(state.model.state_dict())
     for index, slots in state.optimiser.state_dict()["state"].items():
@@ -66,17 +72,17 @@ def bits(state: train.State) -> dict[str, torch.Tensor]:
     return found | {"losses": torch.tensor(state.losses, dtype=torch.float64)}
 
 
-def same(one: train.State, other: train.State) -> bool:
+def same(one: State, other: State) -> bool:
     a, b = bits(one), bits(other)
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def run(experiment: Experiment, steps: int, checkpoint: Path | None = None) -> train.State:
+def run(experiment: Experiment, steps: int, checkpoint: Path | None = None) -> State:
     torch.manual_seed(time.time_ns() % 2**31)  # whatever went on before must not matter
     return train.run_steps(experiment, tiny(), CPU, steps, checkpoint=checkpoint)
 
 
-def step_of(experiment: Experiment, state: train.State, samples: list, step: int) -> torch.Tensor:
+def step_of(experiment: Experiment, state: State, samples: list, step: int) -> torch.Tensor:
     """One step with the sample that is its own."""
     (drawn,) = train.draw_samples(experiment, (step,), len(samples), CPU)
     return train.train_step(experiment, state, samples, step, drawn)
@@ -165,7 +171,7 @@ def test_a_resumed_training_says_so_and_adds_up_its_seconds(tmp_path):
     first = run(SMALL, 2, path)
     second = train.run_steps(SMALL, tiny(), CPU, 3, lines.append, path)
     assert lines[0] == "resuming after step 2"
-    assert lines[-1].startswith("step 3/3  loss ")
+    assert re.fullmatch(r"step 3/3, loss \d\.\d{4}, .*, 00:00 left", lines[-1]) and len(lines) == 2
     assert second.seconds > first.seconds > 0
     assert second.peak_memory >= first.peak_memory > 10**7
 
@@ -228,7 +234,7 @@ def test_a_training_that_diverges_among_steps_fetched_together_names_its_step(mo
 
 def test_a_step_fetches_no_number_from_the_device(monkeypatch):
     """On a GPU each fetch would wait for all that is under way; the loss is fetched after the step."""
-    state, samples = train.State(SMALL, CPU), train.prepare(SMALL, tiny(), CPU)
+    state, samples = train.initial_state(SMALL, CPU), train.prepare(SMALL, tiny(), CPU)
     (drawn,) = train.draw_samples(SMALL, (1,), len(samples), CPU)
 
     fetched = []
@@ -282,8 +288,8 @@ def test_a_training_that_was_stopped_has_the_whole_curve(with_curve, together, t
 
 def test_the_curve_is_recorded(with_curve, cache):
     record = train.train(with_curve, "cpu", None, dataset=tiny(), keep_weights=False)
-    assert [point["step"] for point in record["curve"]] == train.curve_steps(with_curve)
-    assert train.train(SMALL.replace(steps=1), "cpu", None, dataset=tiny(), keep_weights=False)["curve"] == []
+    assert [point.step for point in record.curve] == train.curve_steps(with_curve)
+    assert train.train(SMALL.replace(steps=1), "cpu", None, dataset=tiny(), keep_weights=False).curve == ()
 
 
 def test_seeds_of_steps_are_pinned_and_all_different():
@@ -366,7 +372,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(good, tmp_path, monkeypatch):
 
 def test_sgd_is_the_textbooks_update_with_momentum_099():
     experiment = SMALL.replace(learning_rate=0.01, schedule="cosine", steps=4)
-    samples, state = train.prepare(experiment, tiny(), CPU), train.State(experiment, CPU)
+    samples, state = train.prepare(experiment, tiny(), CPU), train.initial_state(experiment, CPU)
     velocity = [torch.zeros_like(p) for p in state.model.parameters()]
     for step in (1, 2, 3):
         before = [p.detach().clone() for p in state.model.parameters()]
@@ -382,7 +388,7 @@ def test_sgd_is_the_textbooks_update_with_momentum_099():
 
 def test_adams_first_step_moves_every_weight_with_a_gradient_by_the_learning_rate():
     experiment = SMALL.replace(optimiser="adam", learning_rate=0.01)
-    samples, state = train.prepare(experiment, tiny(), CPU), train.State(experiment, CPU)
+    samples, state = train.prepare(experiment, tiny(), CPU), train.initial_state(experiment, CPU)
     before = [p.detach().clone() for p in state.model.parameters()]
     step_of(experiment, state, samples, 1)
     for old, parameter in zip(before, state.model.parameters(), strict=True):
@@ -396,7 +402,7 @@ def test_a_step_depends_on_seed_and_step_alone():
     samples = train.prepare(SMALL, tiny(), CPU)
     losses = []
     for step in (5, 5, 6):
-        state = train.State(SMALL, CPU)
+        state = train.initial_state(SMALL, CPU)
         losses.append(step_of(SMALL, state, samples, step))
     assert losses[0] == losses[1] != losses[2]
 
@@ -404,7 +410,7 @@ def test_a_step_depends_on_seed_and_step_alone():
 def test_the_first_loss_is_that_of_a_hand_made_step():
     """With the shift alone, and one class everywhere, the loss is the mean of w log(1 + exp(-margin))."""
     experiment = SMALL.replace(elastic=0.0, rotate=False, grey=0.0, dropout=0.0, weights="none")
-    samples, state, seen = train.prepare(experiment, tiny(), CPU), train.State(experiment, CPU), []
+    samples, state, seen = train.prepare(experiment, tiny(), CPU), train.initial_state(experiment, CPU), []
     everything_is_cell = [(image, torch.stack([torch.ones(64, 64), torch.full((64, 64), 3.0)])) for image, _ in samples]
     state.model.register_forward_hook(lambda _, x, y: seen.append(y.detach().float()))
     loss = step_of(experiment, state, everything_is_cell, 1)
@@ -509,11 +515,11 @@ def test_a_training_is_recorded_once_and_then_read(cache, monkeypatch):
     monkeypatch.setattr(data, "load", lambda name, folder=None: tiny(name))
     lines: list[str] = []
     record = train.obtain(SMALL, "cpu", lines.append)
-    assert record["experiment"] == SMALL.to_dict() and record["key"] == SMALL.key
-    assert len(record["loss"]) == 6 and record["loss"] == pytest.approx(run(SMALL, 6).losses, rel=1e-6)
-    assert record["data"] == {"images": "0" * 64}
-    assert record["training_seconds"] >= 0 and record["peak_memory_bytes"] > 10**7
-    assert lines[-1] == f"recorded: {record['path']}"
+    assert record.experiment == SMALL and json.loads(record.path.read_text())["key"] == SMALL.key
+    assert len(record.loss) == 6 and record.loss == pytest.approx(run(SMALL, 6).losses, rel=1e-6)
+    assert record.data == {"images": "0" * 64}
+    assert record.training_seconds >= 0 and record.peak_memory_bytes > 10**7
+    assert lines[-1] == f"recorded: {record.path}"
     assert not [path for path in (cache / "checkpoints").iterdir() if path.suffix != ".lock"]
     assert sorted(p.suffix for p in (cache / "runs").iterdir()) == [".json", ".safetensors"]
 
@@ -521,46 +527,21 @@ def test_a_training_is_recorded_once_and_then_read(cache, monkeypatch):
     assert train.obtain(SMALL) == record
 
     # The scores are those of the stored half-precision weights.
-    model = records.load_weights(train.build(SMALL), records.weights_path(record), record["weights"]["sha256"])
-    probability = predict(model, tiny().images[2], tile=evaluate.covering_tile(64))[None, 1]
-    again = evaluate.evaluate(tiny(), [2], probability)
-    assert record["scores"]["held_out"].keys() == again.keys() and len(again) >= 2
+    probability = predict(train.network(record), tiny().images[2], tile=covering_tile(64))[None, 1]
+    again = score.evaluate(tiny(), [2], probability)
+    assert record.scores.held_out.keys() == again.keys() and len(again) >= 2
     for name, result in again.items():
-        assert record["scores"]["held_out"][name]["score"] == pytest.approx(result.score, abs=1e-9)
-    assert [image["name"] for image in record["scores"]["images"]] == ["c"]
+        assert record.scores.held_out[name].score == pytest.approx(result.score, abs=1e-9)
+    assert [image.name for image in record.scores.images] == ["c"]
 
 
 def test_weights_that_are_not_kept_leave_their_hash(cache):
     record = train.train(SMALL.replace(steps=1), "cpu", None, dataset=tiny(), keep_weights=False)
-    assert not records.weights_path(record).exists()
-    assert len(record["weights"]["sha256"]) == 64 and record["weights"]["kept"] is False
-
-
-def test_a_covering_tile_is_the_smallest_whose_output_covers_the_image():
-    assert evaluate.covering_tile(512) == 700
-    for side in (1, 4, 5, 20, 21, 388, 389):
-        tile = evaluate.covering_tile(side)
-        assert tile - 184 >= side and (tile == 188 or tile - 16 - 184 < side)
-
-
-def test_an_unknown_device_is_refused(monkeypatch):
-    with pytest.raises(ValueError, match="'gpu' is unknown: choose auto, cpu or cuda"):
-        machine.choose_device("gpu")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert machine.choose_device("auto") == machine.choose_device("cpu") == CPU
-    with pytest.raises(ValueError, match="no CUDA device here"):
-        machine.choose_device("cuda")
+    assert not record.weights_path.exists()
+    assert len(record.weights.sha256) == 64 and record.weights.kept is False
 
 
 def test_a_fold_that_is_not_there_is_refused_before_any_step(cache):
     with pytest.raises(ValueError, match="phantom-dic has no fold 3: choose 1 to 2"):
         train.train(SMALL.replace(fold=3), "cpu", None, dataset=tiny())
     assert not [path for path in cache.rglob("*.*") if path.suffix != ".lock"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.4, "0 s"), (48, "48 s"), (99, "99 s"), (720, "12 min"), (7500, "2 h 05 min"), (7199, "2 h 00 min")],
-)
-def test_the_time_left_reads_as_a_person_says_it(seconds, text):
-    assert train.time_left(seconds) == text

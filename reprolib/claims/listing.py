@@ -1,0 +1,11 @@
+"""All claims, in the order of the chapters."""
+
+from __future__ import annotations
+
+from reprolib.claims import method, results
+from reprolib.claims.claim import Claim
+
+
+def claims() -> list[Claim]:
+    """Every row of the first page's table."""
+    return [*method.claims(), *results.claims()]

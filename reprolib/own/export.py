@@ -1,0 +1,203 @@
+"""Results in the challenges' own formats, so that their programs and servers can take them (Sec. 4)."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from reprolib import data, train
+from reprolib.data.images import open_image
+from reprolib.errors import InputError
+from reprolib.evaluation import ctc
+from reprolib.evaluation.cells import SMALLEST
+from reprolib.evaluation.prediction import predict_as_trained
+from reprolib.files import replacing
+from reprolib.own.large import GIBIBYTE, predict_file
+from reprolib.progress import Progress, Report
+from reprolib.runs import records
+from reprolib.runs.machine import number_format
+from reprolib.runs.records import Record
+from reprolib.tiling import SEVEN_ROTATIONS
+
+
+def export(
+    runs: Sequence[Record],
+    output: Path,
+    rotations: bool = False,
+    threshold: float | None = None,
+    report: Report = print,
+) -> Path:
+    """Segment what a challenge asks for with the networks of recorded runs, and write it as the challenge wants it.
+
+    ISBI 2012: the 30 test slices as one multi-page TIFF: (30, 512, 512) float32, the
+    probability of *not* membrane in [0, 1], the mean of the runs' networks.
+
+    Cell sets: every frame of the video that each run held out, as ``output``/SS_RES/maskTTT.tif: uint16 instance
+    labels, 0 = background, the connected components of at least 501 px (see `ctc.instances`).
+
+    Args:
+        runs: records with kept weights, all of one data set; of a cell set at most one per video.
+        output: the TIFF file, or the folder.
+        rotations: take the mean over 7 rotated versions of each image.
+        threshold: of the cells' probability; default: the one that was fixed on each run's training frames for SEG.
+        report: called with a line of progress.
+
+    Raises:
+        ValueError: if the runs are of several data sets, of one that has no challenge, or of another split.
+        FileNotFoundError: if a run's weights were not kept, or the data set is not here.
+    """
+    names = sorted({run.experiment.data for run in runs})
+    if len(names) != 1 or names[0] not in data.REAL:
+        raise InputError(f"export takes runs of one of {', '.join(data.REAL)}, not of {', '.join(names) or 'none'}")
+    allowed = ("fold", "all") if names[0] == "isbi2012" else ("fold",)
+    if any(run.experiment.split not in allowed for run in runs):
+        raise InputError(
+            f"export takes runs of {names[0]} with split={' or split='.join(allowed)}: see `reprolib plan`"
+        )
+    folds = [run.experiment.fold for run in runs]
+    if names[0] != "isbi2012" and len(set(folds)) < len(folds):
+        raise InputError("two runs hold out the same video, and each would write its masks: give one of them")
+    angles = SEVEN_ROTATIONS if rotations else (0.0,)
+    if names[0] == "isbi2012":
+        return _slices(runs, output, angles, report)
+    for run in runs:
+        _video(run, output, angles, threshold, report)
+    return output
+
+
+def cells(probability: Path, output: Path, threshold: float, smallest: int = 0, connectivity: int = 4) -> int:
+    """Cells of an image that `large.predict_file` wrote, as a label image; gives their number.
+
+    Args:
+        probability: 8-bit image, 255 = certainly cell.
+        output: .png or .tif; uint16, 0 = background, one number for each connected component.
+        threshold: of the probability, in [0, 1]; see `cells_threshold` for the one fixed on training images.
+        smallest: components of fewer px are dropped.
+        connectivity: 4 or 8, see `ctc.instances`.
+
+    Raises:
+        ValueError: if there are more than 65,535 cells, or as `ctc.instances`.
+    """
+    labels = ctc.instances(open_image(probability) > 255 * threshold, smallest=smallest, connectivity=connectivity)
+    count = int(labels.max())
+    if count >= 2**16:
+        raise InputError(f"{count} cells are more than a 16-bit label image holds: raise threshold or smallest")
+    with replacing(output) as aside:
+        Image.fromarray(labels.astype(np.uint16)).save(aside, "PNG" if output.suffix.lower() == ".png" else "TIFF")
+    return count
+
+
+def cells_threshold(run: Record) -> float:
+    """The threshold of a run's cells: 0.5, argmax, if it follows the release (8-connected components).
+
+    Else the one that was fixed on its training images: for SEG or, on EM, for the Rand error.
+    """
+    if run.experiment.connectivity == 8:
+        return 0.5
+    training = run.scores.training
+    return training["seg" if "seg" in training else "rand_error"].threshold
+
+
+def segment(run: Record, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(probability, instances) of frames (N, H, W) by a recorded network, at `cells_threshold`."""
+    experiment = run.experiment
+    probability = predict_as_trained(experiment, train.network(run), images)
+    smallest = SMALLEST.get(experiment.data, 0)
+    return probability, ctc.instances(probability, cells_threshold(run), smallest, experiment.connectivity)
+
+
+def predict(
+    record: Path,
+    image: Path,
+    output: Path,
+    tile: int | None = None,
+    memory: float = 1.0,
+    fast: bool = False,
+    cells_file: Path | None = None,
+    threshold: float | None = None,
+    smallest: int = 0,
+    report: Report = print,
+) -> Iterator[str]:
+    """Segment an image file with a recorded network, and write its cells if asked for; yields a line on each file.
+
+    Args:
+        record: of a run, with its weights beside it.
+        image, output, tile: as for `large.predict_file`.
+        memory: GiB for the features of one tile.
+        fast: compute in bfloat16 where the processor does.
+        cells_file: where the cells go, .png or .tif; None writes none.
+        threshold: of the cells; None: `cells_threshold`.
+        smallest: px; smaller cells are dropped.
+
+    Raises:
+        InputError: if a value is out of range or two files are one; or as `large.predict_file` and `cells`.
+    """
+    if cells_file is None and (threshold is not None or smallest):
+        raise InputError("threshold and smallest are about cells: say where to write them, --cells FILE")
+    if cells_file and cells_file.suffix.lower() not in (".png", ".tif", ".tiff"):
+        raise InputError(f"{cells_file} must end in .png or .tif: labels are kept without loss")
+    if cells_file and cells_file.resolve() in (output.resolve(), image.resolve()):
+        raise InputError(f"{cells_file} is the image or its probability: give the cells a file of their own")
+    run = records.read(record)
+    level = cells_threshold(run) if threshold is None else threshold
+    if not 0 <= level <= 1 or smallest < 0:
+        raise InputError(f"threshold must be in [0, 1], not {level}, and smallest 0 px or more")
+    model = train.network(run)
+    reduced = fast and number_format(next(model.parameters()).device) == "bfloat16"
+    if fast and not reduced:
+        report("this processor does not compute in bfloat16: --fast changes nothing")
+    height, width = predict_file(
+        model,
+        image,
+        output,
+        tile=tile,
+        memory=memory * GIBIBYTE,
+        report=report,
+        reduced=reduced,
+        flips=run.experiment.mean_of_flips,
+        scale=run.experiment.scale,
+    )
+    yield f"{output}: probability of class 1, {height} x {width} px"
+    if cells_file:
+        count = cells(output, cells_file, level, smallest, run.experiment.connectivity)
+        yield f"{cells_file}: {count} cells, above the probability {level:g}"
+
+
+def _slices(runs: Sequence[Record], output: Path, angles: Sequence[float], report: Report) -> Path:
+    models = [(run.experiment, train.network(run)) for run in runs]
+    images = data.frames("isbi2012", "test-volume.tif")
+    pages = []
+    with Progress(len(images), "slice", report) as progress:
+        for image in images:
+            planes = [predict_as_trained(*model, image[None], rotations=angles)[0] for model in models]
+            pages.append(Image.fromarray(np.mean(planes, axis=0, dtype=np.float64).astype(np.float32)))
+            progress.update()
+    with replacing(output) as aside:
+        pages[0].save(aside, format="TIFF", save_all=True, append_images=pages[1:], compression="tiff_adobe_deflate")
+    return output
+
+
+def _video(run: Record, output: Path, angles: Sequence[float], threshold: float | None, report: Report) -> None:
+    experiment, model = run.experiment, train.network(run)
+    video = f"{experiment.fold:02d}"  # fold 1 holds out video 01
+    level = cells_threshold(run) if threshold is None else threshold
+    images = data.frames(experiment.data, video)
+    output.mkdir(parents=True, exist_ok=True)
+    part, folder = Path(tempfile.mkdtemp(dir=output, prefix=".part")), output / f"{video}_RES"
+    try:
+        with Progress(len(images), f"video {video}: frame", report) as progress:
+            for number, image in enumerate(images):
+                probability = predict_as_trained(experiment, model, image[None], rotations=angles)[0]
+                labels = ctc.instances(probability, level, SMALLEST[experiment.data], experiment.connectivity)
+                Image.fromarray(labels.astype(np.uint16)).save(part / f"mask{number:03d}.tif")
+                progress.update()
+        shutil.rmtree(folder, ignore_errors=True)
+        part.chmod(0o755)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

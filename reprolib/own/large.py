@@ -1,0 +1,155 @@
+"""Images larger than the memory (Sec. 2): read window by window, predicted tile by tile, written as they come.
+
+"This strategy is important to apply the network to large images, since otherwise the resolution would be limited by the
+GPU memory." Here nothing but one tile and its features is in memory, if the file can be mapped: an uncompressed TIFF
+is, other files are unpacked into memory first, at a byte or two for each pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+from torch import nn
+
+from reprolib.data.images import open_image
+from reprolib.errors import InputError
+from reprolib.files import replacing
+from reprolib.geometry import VALID
+from reprolib.model import UNet
+from reprolib.progress import Progress, Report
+from reprolib.resample import scaled_sides
+from reprolib.tiling import evaluating, origins, predict, probabilities, tile_geometry, window
+
+GIBIBYTE = 2**30
+PLANES = 7.5  # feature maps of the first level, in float32, that are held at the worst moment (measured: 5.6 to 7.0)
+
+
+def fitting_tile(model: nn.Module, side: int, memory: float = GIBIBYTE) -> int:
+    """Side (px) of the largest input tile that a budget allows, or of the one that covers the image if that is smaller.
+
+    The larger the tile, the smaller the share of the halo, whose work is repeated by the next tile.
+
+    Args:
+        model: a U-Net, or another network with a ``geometry`` (which gets the paper's 572 px or the next that fits).
+        side: the image's longer side in px.
+        memory: bytes for the features of one tile.
+
+    Raises:
+        ValueError: if not even the smallest tile that can step on the lattice fits; says how much that takes.
+    """
+    geometry = getattr(model, "geometry", VALID)
+    covering = geometry.covering(side)
+    if not isinstance(model, UNet):
+        return min(covering, geometry.covering(388))
+    per_pixel = PLANES * model.down[0][0].out_channels * next(model.parameters()).element_size()
+    affordable = math.isqrt(int(memory / per_pixel))
+    smallest = geometry.covering(geometry.stride)
+    if affordable < smallest:
+        needed = per_pixel * smallest**2 / GIBIBYTE
+        raise InputError(f"a tile takes at least {needed:.2f} GiB here, more than the {memory / GIBIBYTE:.2f} allowed")
+    return min(covering, affordable - (affordable - geometry.smallest) % geometry.stride)
+
+
+def predict_file(
+    model: nn.Module,
+    source: Path,
+    target: Path,
+    tile: int | None = None,
+    memory: float = GIBIBYTE,
+    report: Report | None = None,
+    reduced: bool = False,
+    flips: bool = False,
+    scale: float = 1.0,
+) -> tuple[int, int]:
+    """Segment an image file of any size: the probability of class 1 as an 8-bit file, 255 = certain.
+
+    Args:
+        model: a network with a ``geometry``; put on its device already.
+        source: a grey image (TIFF, PNG ...), one page.
+        target: .tif, written as it comes; or .png, held in memory first. Written aside, then renamed.
+        tile: side of the input tile in px; None chooses it by ``memory`` (see ``fitting_tile``).
+        memory: bytes for the features of one tile.
+        report: called with a line of progress and the time left now and then.
+        reduced, flips, scale: see ``tiling.predict``. With flips, or at another scale, the image and its probabilities
+            are held in memory.
+
+    Returns:
+        Height and width of the image in px.
+
+    Raises:
+        ValueError: if the image is not grey or not one page, is constant or not finite, or the target has another
+            ending; or as ``fitting_tile``.
+        OSError: if the source cannot be read.
+    """
+    ending = Path(target).suffix.lower()
+    if ending not in (".tif", ".tiff", ".png"):
+        raise InputError(f"{target} must end in .png or .tif: probabilities are kept without loss")
+    image = open_image(source)
+    sides = scaled_sides(image.shape, scale) if scale != 1 else image.shape
+    tile = tile or fitting_tile(model, max(sides), memory)
+    with replacing(Path(target)) as aside:
+        if ending == ".png":
+            output = np.empty(image.shape, np.uint8)
+        else:
+            output = tifffile.memmap(aside, shape=image.shape, dtype=np.uint8, photometric="minisblack")
+        if flips or scale != 1:
+            output[...] = np.round(255 * predict(model, image, tile, reduced=reduced, flips=flips, scale=scale)[1])
+        else:
+            fill(model, image, output, tile, report, reduced)
+        if ending == ".png":
+            Image.fromarray(output).save(aside, "PNG")
+        else:
+            output.flush()
+    return image.shape
+
+
+def fill(
+    model: nn.Module,
+    image: np.ndarray,
+    output: np.ndarray,
+    tile: int,
+    report: Report | None = None,
+    reduced: bool = False,
+) -> None:
+    """Predict an image (H, W), in memory or mapped, tile by tile on the lattice into ``output`` (H, W) uint8.
+
+    Equal to ``tiling.predict`` but for the last digit: the grey values' mean and deviation are taken in double here.
+
+    Raises:
+        ValueError: if the image is constant or not finite, or the tile does not fit the network.
+    """
+    side, step, halo = tile_geometry(tile, True, getattr(model, "geometry", VALID))
+    height, width = image.shape
+    mean, spread = grey_values(image)
+    places = [(top, left) for top in origins(height, side, step) for left in origins(width, side, step)]
+    with evaluating(model, reduced), Progress(len(places), "tile", report) as progress:
+        for top, left in places:
+            values = (window(image, top - halo, left - halo, tile) - mean) / spread
+            probability = probabilities(model, values.astype(np.float32), reduced)[1].numpy()
+            part = output[top : top + side, left : left + side]
+            part[...] = np.round(255 * probability[: part.shape[0], : part.shape[1]])
+            progress.update()
+
+
+def grey_values(image: np.ndarray, rows: int = 256) -> tuple[float, float]:
+    """Mean and standard deviation of an image's grey values, in double, a few rows at a time.
+
+    Raises:
+        ValueError: if it is constant, or not finite.
+    """
+    count, total = image.size, 0.0
+    for top in range(0, image.shape[0], rows):
+        total += float(image[top : top + rows].sum(dtype=np.float64))
+    mean, squares = total / count, 0.0
+    for top in range(0, image.shape[0], rows):
+        squares += float(((image[top : top + rows].astype(np.float64) - mean) ** 2).sum())
+    spread = math.sqrt(squares / count) if math.isfinite(squares) else math.nan
+    if not math.isfinite(mean) or math.isnan(spread):
+        raise InputError("the image holds NaN or infinite values: all grey values must be finite")
+    if spread == 0:
+        raise InputError("the image is constant: there is nothing to segment")
+    return mean, spread

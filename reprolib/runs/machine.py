@@ -1,0 +1,88 @@
+"""What a run's bits depend on besides its experiment: the machine that computes, its libraries, the code."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from reprolib.errors import InputError
+from reprolib.files import PROJECT
+from reprolib.runs.records import Environment
+
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "safetensors")
+
+
+def choose_device(name: str) -> torch.device:
+    """ "auto" takes a GPU where there is one.
+
+    Raises:
+        ValueError: if the name is unknown, or there is no such device here.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device {name!r} is unknown: choose auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("there is no CUDA device here: choose device auto or cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def number_format(device: torch.device) -> str:
+    """ "bfloat16" (mixed precision) where the device computes in it, else "float32"; a property of the machine."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
+
+
+def peak_memory(device: torch.device) -> int:
+    """Peak memory in bytes: of the device where that is a GPU, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux: getrusage counts the parent's peak too, from before this program began
+        return 1024 * next(int(line.split()[1]) for line in status.read_text().splitlines() if line[:6] == "VmHWM:")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def environment(device: torch.device) -> Environment:
+    """The machine, the libraries and the code here."""
+    return Environment(
+        code=code_version(),
+        python=platform.python_version(),
+        libraries={name: metadata.version(name) for name in LIBRARIES},
+        processor=processor_name(device),
+        instructions=torch.backends.cpu.get_cpu_capability(),
+        threads=torch.get_num_threads(),
+        device=device.type,
+        number_format=number_format(device),
+    )
+
+
+def code_version() -> str:
+    """The commit of the project, with "+" if files of the module were changed since; the version outside a checkout."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(PROJECT), *words], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", "reprolib")
+        return git("rev-parse", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return metadata.version("reprolib")
+
+
+def processor_name(device: torch.device) -> str:
+    """The name of the processor that does the arithmetic."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    capabilities: Callable[[], dict] | None = getattr(torch.cpu, "get_capabilities", None)
+    name = capabilities().get("cpu_name") if capabilities else None
+    return name or platform.processor() or platform.machine()

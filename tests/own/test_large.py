@@ -1,0 +1,165 @@
+"""Images larger than the memory: the same answer as in memory, in bounded memory, and never half a file."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+
+from reprolib import progress
+from reprolib.ancestors import SlidingWindow
+from reprolib.model import UNet
+from reprolib.own import large
+from reprolib.own.large import fill, fitting_tile, grey_values, open_image, predict_file
+from reprolib.tiling import predict, window
+
+
+def network(width: int = 3) -> UNet:
+    torch.manual_seed(0)
+    return UNet(width=width).eval()
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("start", [-250, -7, 0, 3, 40])
+@pytest.mark.parametrize("sides", [(9, 13), (1, 5), (2, 2)])
+def test_a_window_reads_the_image_and_its_mirror(sides, start):
+    image = picture(*sides)
+    padded = np.pad(image, 300, mode="reflect")
+    np.testing.assert_array_equal(window(image, start, start + 4, 20), padded[300 + start :, 304 + start :][:20, :20])
+
+
+@pytest.mark.parametrize("sides", [(37, 30), (70, 90), (4, 50)])
+@pytest.mark.parametrize("tile", [204, 252])
+def test_tile_by_tile_into_a_file_equals_the_prediction_in_memory(tmp_path, sides, tile):
+    model, image = network(), picture(*sides)
+    tifffile.imwrite(tmp_path / "in.tif", image)
+    assert predict_file(model, tmp_path / "in.tif", tmp_path / "out.tif", tile=tile) == sides
+    found = tifffile.imread(tmp_path / "out.tif")
+    assert found.dtype == np.uint8 and found.shape == sides and found.std() > 1
+    assert np.abs(found / 255 - predict(model, image, tile=tile)[1]).max() <= 0.5 / 255 + 1e-5
+
+
+def test_in_bfloat16_a_file_equals_the_prediction_in_memory(tmp_path):
+    model, image = network(), picture(70, 90)
+    tifffile.imwrite(tmp_path / "in.tif", image)
+    predict_file(model, tmp_path / "in.tif", tmp_path / "out.tif", tile=204, reduced=True)
+    expected = predict(model, image, tile=204, reduced=True)[1]
+    assert np.abs(tifffile.imread(tmp_path / "out.tif") / 255 - expected).max() <= 0.5 / 255 + 0.01
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "tiff"])
+def test_all_endings_and_compressions_hold_the_same_pixels(tmp_path, ending):
+    image = picture(30, 41)
+    for name, options in (("raw.tif", {}), ("lzw.tif", {"compression": "tiff_lzw"}), ("plain.png", {})):
+        Image.fromarray(image).save(tmp_path / name, **options)
+        np.testing.assert_array_equal(open_image(tmp_path / name), image)
+        predict_file(network(), tmp_path / name, tmp_path / f"{name}.out.{ending}", tile=204)
+    results = [np.asarray(Image.open(path)) for path in sorted(tmp_path.glob("*.out.*"))]
+    assert len(results) == 3 and all(np.array_equal(results[0], other) for other in results)
+
+
+def test_an_uncompressed_tiff_is_mapped_not_read(tmp_path):
+    tifffile.imwrite(tmp_path / "in.tif", picture(30, 41))
+    assert isinstance(open_image(tmp_path / "in.tif"), np.memmap)
+
+
+def test_mean_and_deviation_are_those_of_the_whole_image():
+    image = picture(700, 33).astype(np.float32) * 1000 + 1e6
+    mean, spread = grey_values(image, rows=256)
+    assert mean == pytest.approx(image.mean(dtype=np.float64), rel=1e-12)
+    assert spread == pytest.approx(image.std(dtype=np.float64), rel=1e-12)
+
+
+def test_the_tile_grows_with_the_budget_and_stops_at_the_image():
+    model, sides = network(16), [fitting_tile(network(16), 20_000, m * 2**20) for m in (30, 100, 300, 1000)]
+    assert sides == sorted(set(sides)) and all((side - 188) % 16 == 0 for side in sides)
+    for side, mebibytes in zip(sides, (30, 100, 300, 1000), strict=True):
+        held = large.PLANES * 16 * 4
+        assert held * side**2 <= mebibytes * 2**20 < held * (side + 16) ** 2
+    assert fitting_tile(model, 512) == 700
+    assert fitting_tile(SlidingWindow().eval(), 20_000) == 482  # the paper's 388 px of output
+    with pytest.raises(ValueError, match=r"at least 0\.02 GiB"):
+        fitting_tile(model, 512, 2**20)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.full((30, 30), 7, np.uint8), "constant"),
+        (np.full((30, 30), np.nan, np.float32), "NaN"),
+        (np.zeros((30, 30, 3), np.uint8), "one page of grey"),
+        (np.zeros((2, 30, 30), np.uint8), "one page of grey"),
+    ],
+)
+def test_what_cannot_be_segmented_is_refused_and_leaves_nothing(tmp_path, image, message):
+    tifffile.imwrite(tmp_path / "in.tif", image)
+    with pytest.raises(ValueError, match=message):
+        predict_file(network(), tmp_path / "in.tif", tmp_path / "out.tif", tile=204)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.tif"]
+
+
+def test_a_file_that_is_no_image_is_refused(tmp_path):
+    for name in ("text.tif", "text.png"):
+        (tmp_path / name).write_text("no image")
+        with pytest.raises(ValueError, match="is no image that can be read"):
+            open_image(tmp_path / name)
+    Image.fromarray(picture(9, 9)).convert("P").save(tmp_path / "palette.png")
+    with pytest.raises(ValueError, match="colour table"):
+        open_image(tmp_path / "palette.png")
+    with pytest.raises(ValueError, match=r"must end in \.png or \.tif"):
+        predict_file(network(), tmp_path / "palette.png", tmp_path / "out.jpg")
+
+
+def test_a_failure_midway_leaves_no_file_and_the_older_result(tmp_path):
+    tifffile.imwrite(tmp_path / "in.tif", picture(60, 60))
+    (tmp_path / "out.tif").write_bytes(b"older")
+    model, calls = network(), []
+
+    def fail(module, inputs):
+        calls.append(1)
+        if len(calls) == 3:
+            raise RuntimeError("out of luck")
+
+    model.register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        predict_file(model, tmp_path / "in.tif", tmp_path / "out.tif", tile=204)
+    assert (tmp_path / "out.tif").read_bytes() == b"older" and len(list(tmp_path.iterdir())) == 2
+
+
+def test_progress_says_how_many_tiles_and_how_long(monkeypatch):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    lines, image = [], picture(40, 40)
+    fill(network(), image, np.empty(image.shape, np.uint8), 204, lines.append)
+    assert len(lines) == 9 and lines[0].startswith("tile 1/9, ")
+    assert re.fullmatch(r"tile 9/9, .*, 00:00 left", lines[-1])
+
+
+def test_memory_does_not_grow_with_the_image(tmp_path):
+    """A mapped 6000 x 6000 image: in memory its grey values alone would take 144 MB in float32, the result as much."""
+    tifffile.memmap(tmp_path / "in.tif", shape=(6000, 6000), dtype=np.uint8)[::7, ::5] = 200
+    program = """
+import sys, torch
+from pathlib import Path
+from reprolib.own import large
+from reprolib.model import UNet
+class Flat(torch.nn.Module):
+    def forward(self, x):
+        return torch.stack([x, x], 1)[:, :, 0, 92:-92, 92:-92]
+from reprolib.runs import machine
+before = machine.peak_memory(torch.device("cpu"))
+large.predict_file(Flat(), Path(sys.argv[1]), Path(sys.argv[2]), tile=572)
+print((machine.peak_memory(torch.device("cpu")) - before) / 2**20)
+"""
+    words = [sys.executable, "-c", program, str(tmp_path / "in.tif"), str(tmp_path / "out.tif")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 36 * 2 + 60  # both files' pages may count as resident while they are mapped
+    assert tifffile.imread(tmp_path / "out.tif").shape == (6000, 6000)

@@ -1,0 +1,51 @@
+"""Files are written whole or not at all; the cache lies where it is told to."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from reprolib import files
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(error), files.replacing(path) as aside:
+        assert aside.parent == tmp_path and aside != path
+        aside.write_text("ne")
+        raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_rename_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch):
+    target = tmp_path / "published.json"
+    files.write_text(target, "old")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_text(target, "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["published.json"] and target.read_text() == "old"
+
+
+def test_until_all_is_written_the_old_file_is_there(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with files.replacing(path) as aside:
+        aside.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_cache_folder_can_be_chosen(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPROLIB_CACHE", str(tmp_path))
+    assert files.cache_folder() == tmp_path
+    monkeypatch.delenv("REPROLIB_CACHE")
+    assert files.cache_folder().name == "reprolib"
