@@ -12,16 +12,16 @@ from reprolib.runs.records import Environment, Record, Weights
 ENVIRONMENT = Environment("0" * 40, "3.11", {"torch": "2.0"}, "a processor", "AVX2", 1, "cpu", "float32")
 
 
-def curve(metric: str, score: float, threshold: float = 0.5, rows: Sequence[Row] = ()) -> Curve:
+def curve(score: float, threshold: float = 0.5, rows: Sequence[Row] = ()) -> Curve:
     """A metric over the thresholds; without rows where a test reads none."""
-    return Curve(metric, score, threshold, tuple(rows))
+    return Curve(score, threshold, tuple(rows))
 
 
 def held_out(scores: Mapping[str, float], fixed: Mapping[str, float] | None = None) -> Scores:
     """Scores of the held-out images at the best threshold, and at that of the training images."""
     return Scores(
         training={metric: AtThreshold(1.0, 0.5) for metric in scores},
-        held_out={metric: curve(metric, score) for metric, score in scores.items()},
+        held_out={metric: curve(score) for metric, score in scores.items()},
         at_training_threshold=dict(fixed or scores),
     )
 

@@ -94,7 +94,7 @@ def table(groups: Mapping[str, Sequence[Record]], fixed: Mapping[str, float] | N
         if runs:
             rows.append([name, *(_mean_and_range(m, [figure(run, m) for run in runs]) for m in ISBI2012)])
         if runs and fixed:
-            at = [[run.scores.test.rotated.curves[m.key].at(fixed[m.key]) for run in runs] for m in ISBI2012]
+            at = [[m.figure(run.scores.test.rotated.curves[m.key].row(fixed[m.key])) for run in runs] for m in ISBI2012]
             scores = (_mean_and_range(m, values) for m, values in zip(ISBI2012, at, strict=True))
             rows.append([f"{name}, fixed thresholds", *scores])
     return markdown(("", *(metric.name for metric in ISBI2012)), rows, words=1)

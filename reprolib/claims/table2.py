@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from reprolib.evaluation.metric import METRICS
 from reprolib.evaluation.paper import PAPER_SEG
 from reprolib.evaluation.pooling import pool
 from reprolib.evaluation.scores import Scores
@@ -66,7 +67,7 @@ def watershed_levels(data: str) -> tuple[float, float]:
 
 def at_half(scores: Scores, metric: str = "seg") -> float:
     """A held-out score at argmax, that is at the threshold 0.5."""
-    return scores.held_out[metric].at(0.5)
+    return METRICS[metric].figure(scores.held_out[metric].row(0.5))
 
 
 def at_levels(scores: Scores, levels: tuple[float, float]) -> float:

@@ -25,7 +25,7 @@ from reprolib.evaluation.isbi2012 import Result
 from reprolib.evaluation.metric import ERRORS, ISBI2012
 from reprolib.evaluation.paper import PAPER_SEG, TABLE_1, Entry
 from reprolib.evaluation.score import curves
-from reprolib.evaluation.scores import curves_to_json
+from reprolib.evaluation.scores import converter
 from reprolib.files import pixel_hash, write_text
 
 SLICES, SIDE = 30, 512  # number of the test slices, and their side in px
@@ -262,7 +262,7 @@ def _slices_report(scores: SliceScores, note: str) -> tuple[list[str], dict]:
         shown = (f"{error:.{metric.digits_of_paper}f}" for metric, error in zip(ERRORS, errors, strict=True))
         ranked.append([group, str(rank or "-"), *shown])
     lines = [*_table(table), "", sentence, "", *_table(ranked)]
-    body = {"rows": [first, end], "scores": curves_to_json(curves(results))}
+    body = {"rows": [first, end], "scores": converter.unstructure(curves(results))}
     return lines, body | {"placed": sentence, "notes": [*notes, *scores.notes]}
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-Row = dict[str, float]  # counts and ratios at one threshold, over all images
+Row = dict[str, Any]  # counts (int) and ratios (float) at one threshold, over all images
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ def silver(experiment: Experiment, model: nn.Module, report: Report | None = Non
 def curves(results: Mapping[str, Result]) -> dict[str, Curve]:
     """Results as a record keeps them, by metric."""
     return {
-        metric: Curve(metric, result.score, result.threshold, tuple(dict(row) for row in result.rows))
+        metric: Curve(result.score, result.threshold, tuple(dict(row) for row in result.rows))
         for metric, result in results.items()
     }
 

@@ -1,12 +1,14 @@
-"""The scores that a record keeps, as values; and the one reader and writer of their JSON.
+"""The scores that a record keeps, as values; and how those that JSON holds flat become values and JSON again.
 
 A threshold's row of counts stays a dict: which counts there are depends on the metric (``metric.METRICS``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cattrs import Converter
 
 from reprolib.errors import NotRecorded
 from reprolib.evaluation.metric import METRICS, Row
@@ -24,16 +26,12 @@ class AtThreshold:
 class Curve:
     """A metric over the thresholds: the best score, its threshold, and the row of counts at each threshold."""
 
-    metric: str
     score: float
     threshold: float
     rows: tuple[Row, ...]
 
-    def at(self, threshold: float) -> float:
-        """The score at another threshold; 0.5 is where the two classes' argmax lies."""
-        return METRICS[self.metric].figure(self.row(threshold))
-
     def row(self, threshold: float) -> Row:
+        """The counts at a threshold; ``Metric.figure`` makes the score of them. At 0.5 lies two classes' argmax."""
         return next(row for row in self.rows if row["threshold"] == threshold)
 
 
@@ -143,126 +141,44 @@ class Scores:
         return self.held_out[metric].row(self.training[metric].threshold)
 
 
-# --- JSON ----------
+# --- JSON: what a field is there, but for the hooks ----------
+
+converter = Converter(omit_if_default=True, detailed_validation=False)
 
 
-def scores_to_json(scores: Scores) -> dict:
-    """As a record keeps them."""
-    body: dict = {"training": {metric: asdict(one) for metric, one in scores.training.items()}}
-    if scores.held_out is not None:
-        body |= {"held_out": curves_to_json(scores.held_out), "at_training_threshold": scores.at_training_threshold}
-    for name in ("edge", "interior"):
-        if part := getattr(scores, name):
-            body[name] = asdict(part) | {"images": list(part.images)}
-    if scores.images:
-        body["images"] = _images_to_json(scores.images)
-    if scores.cells:
-        body["cells"] = [{k: v for k, v in asdict(cell).items() if v is not None} for cell in scores.cells]
-    if scores.watershed:
-        body["watershed"] = _watershed_to_json(scores.watershed)
-    if rotated := scores.rotated:
-        body["rotated"] = {
-            "angles": list(rotated.angles),
-            "held_out": curves_to_json(rotated.held_out),
-            "at_training_threshold": rotated.at_training_threshold,
-            "images": _images_to_json(rotated.images),
-        }
-    if test := scores.test:
-        body["test"] = {"rows": list(test.rows), "labels": test.labels}
-        for name in ("straight", "rotated"):
-            if view := getattr(test, name):
-                body["test"][name] = curves_to_json(view.curves) | {"images": _images_to_json(view.images)}
-    if silver := scores.silver:
-        body["silver"] = curves_to_json(silver.curves) | {"watershed": _watershed_to_json(silver.watershed)}
-    return body
+def flat(cls: type, to_json, from_json) -> None:
+    """A class whose JSON mixes two of its fields on one level."""
+    converter.register_unstructure_hook(cls, to_json)
+    converter.register_structure_hook(cls, lambda body, _: from_json(body))
 
 
-def scores_from_json(body: Mapping) -> Scores:
-    """The scores of a record's JSON.
-
-    Raises:
-        KeyError, TypeError: if it is none.
-    """
-    parts = {
-        name: Part(tuple(part["images"]), part["score"], part["at_training_threshold"])
-        for name in ("edge", "interior")
-        if (part := body.get(name))
-    }
-    rotated, test, silver = body.get("rotated"), body.get("test"), body.get("silver")
-    return Scores(
-        training={metric: AtThreshold(**one) for metric, one in body["training"].items()},
-        held_out=_curves_from_json(body["held_out"]) if "held_out" in body else None,
-        at_training_threshold=body.get("at_training_threshold"),
-        images=_images_from_json(body.get("images", ())),
-        cells=tuple(GoldCell(**cell) for cell in body.get("cells", ())),
-        watershed=_watershed_from_json(body.get("watershed", ())),
-        rotated=Rotated(
-            tuple(rotated["angles"]),
-            _curves_from_json(rotated["held_out"]),
-            rotated["at_training_threshold"],
-            _images_from_json(rotated["images"]),
-        )
-        if rotated
-        else None,
-        test=TestScores(
-            tuple(test["rows"]),
-            test["labels"],
-            _view_from_json(test["straight"]),
-            _view_from_json(test["rotated"]) if "rotated" in test else None,
-        )
-        if test
-        else None,
-        silver=SilverScores(_curves_from_json(silver), _watershed_from_json(silver["watershed"])) if silver else None,
-        **parts,
-    )
+def _curves(body: Mapping) -> dict[str, Curve]:
+    return {metric: converter.structure(body[metric], Curve) for metric in body if metric in METRICS}
 
 
-def curves_to_json(curves: Mapping[str, Curve]) -> dict:
-    """By metric."""
-    return {
-        metric: {"score": curve.score, "threshold": curve.threshold, "rows": list(curve.rows)}
-        for metric, curve in curves.items()
-    }
-
-
-def _curves_from_json(body: Mapping) -> dict[str, Curve]:
-    """The curves by metric; other entries are passed over."""
-    return {
-        metric: Curve(metric, curve["score"], curve["threshold"], tuple(curve["rows"]))
-        for metric, curve in body.items()
-        if metric in METRICS
-    }
-
-
-def _view_from_json(body: Mapping) -> TestView:
-    return TestView(_curves_from_json(body), _images_from_json(body["images"]))
-
-
-def _images_to_json(images: Sequence[ImageScore]) -> list[dict]:
-    return [{"name": one.name, **one.figures} | ({} if one.edge is None else {"edge": one.edge}) for one in images]
-
-
-def _images_from_json(rows: Sequence[Mapping]) -> tuple[ImageScore, ...]:
-    return tuple(
-        ImageScore(row["name"], {k: v for k, v in row.items() if k in METRICS}, row.get("edge")) for row in rows
-    )
-
-
-def _watershed_to_json(rows: Sequence[WatershedScore]) -> list[dict]:
-    return [
-        {"seed": row.seed, "threshold": row.threshold, "seg": row.seg}
-        | {f"seg {video}": value for video, value in row.videos.items()}
-        for row in rows
-    ]
-
-
-def _watershed_from_json(rows: Sequence[Mapping]) -> tuple[WatershedScore, ...]:
-    return tuple(
-        WatershedScore(
-            row["seed"],
-            row["threshold"],
-            row["seg"],
-            {name.removeprefix("seg "): value for name, value in row.items() if name.startswith("seg ")},
-        )
-        for row in rows
-    )
+flat(
+    ImageScore,
+    lambda one: {"name": one.name, **one.figures} | ({} if one.edge is None else {"edge": one.edge}),
+    lambda row: ImageScore(row["name"], {k: v for k, v in row.items() if k in METRICS}, row.get("edge")),
+)
+flat(
+    WatershedScore,
+    lambda one: (
+        {"seed": one.seed, "threshold": one.threshold, "seg": one.seg}
+        | {f"seg {video}": value for video, value in one.videos.items()}
+    ),
+    lambda row: WatershedScore(
+        *(row[name] for name in ("seed", "threshold", "seg")),
+        {name.removeprefix("seg "): value for name, value in row.items() if name.startswith("seg ")},
+    ),
+)
+flat(
+    TestView,
+    lambda view: converter.unstructure({**view.curves, "images": view.images}),
+    lambda body: TestView(_curves(body), converter.structure(body["images"], tuple[ImageScore, ...])),
+)
+flat(
+    SilverScores,
+    lambda one: converter.unstructure({**one.curves, "watershed": one.watershed}),
+    lambda body: SilverScores(_curves(body), converter.structure(body["watershed"], tuple[WatershedScore, ...])),
+)

@@ -121,7 +121,7 @@ def printed_figures(scores: Scores) -> dict[str, float]:
     figures = {f"training {metric}": one.score for metric, one in scores.training.items()}
     held_out = scores.held_out or {}
     figures |= of_curves("held_out", held_out)
-    figures |= {f"at 0.5 {metric}": curve.at(0.5) for metric, curve in held_out.items()}
+    figures |= {f"at 0.5 {m}": METRICS[m].figure(curve.row(0.5)) for m, curve in held_out.items()}
     figures |= {f"at_training_threshold {metric}": v for metric, v in (scores.at_training_threshold or {}).items()}
     for name, part in (("edge", scores.edge), ("interior", scores.interior)):
         if part:
@@ -131,7 +131,7 @@ def printed_figures(scores: Scores) -> dict[str, float]:
         figures[f"watershed {one.seed}, {one.threshold:.1f} seg"] = one.seg
     if rotated := scores.rotated:
         figures |= of_curves("rotated held_out", rotated.held_out)
-        figures |= {f"rotated at 0.5 {metric}": curve.at(0.5) for metric, curve in rotated.held_out.items()}
+        figures |= {f"rotated at 0.5 {m}": METRICS[m].figure(curve.row(0.5)) for m, curve in rotated.held_out.items()}
         fixed = rotated.at_training_threshold.items()
         figures |= {f"rotated at_training_threshold {metric}": value for metric, value in fixed}
         figures |= of_images("rotated ", rotated.images)

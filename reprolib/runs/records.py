@@ -10,11 +10,11 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reprolib.errors import InputError, NotRecorded
-from reprolib.evaluation.scores import Scores, scores_from_json, scores_to_json
+from reprolib.evaluation.scores import Scores, converter
 from reprolib.experiment import Experiment
 from reprolib.files import PROJECT, cache_folder, replacing
 
@@ -54,7 +54,7 @@ class CurvePoint:
     held_out: dict[str, float] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """A recorded run."""
 
@@ -67,14 +67,18 @@ class Record:
     peak_memory_bytes: int
     weights: Weights
     loss: tuple[float, ...]  # of every step
-    scores: Scores
     curve: tuple[CurvePoint, ...] | None = None  # None: an older record, which has none
+    scores: Scores
     path: Path | None = None  # of the file that it was read from
 
     @property
     def weights_path(self) -> Path:
         """Where the weights lie, if they were kept; of a record that was read from a file."""
         return self.path.with_suffix(".safetensors")
+
+
+converter.register_structure_hook(Experiment, lambda body, _: Experiment.from_dict(body))
+converter.register_unstructure_hook(Experiment, Experiment.to_dict)
 
 
 def find(experiment: Experiment, folders: Sequence[Path] | None = None) -> Record | None:
@@ -131,43 +135,17 @@ def read(path: Path) -> Record:
         raise InputError(f"{path} does not hold an experiment of this version: {error}") from None
     if experiment.key != body["key"]:
         raise InputError(f"{path} was changed: its experiment has the key {experiment.key}, not {body['key']}")
+    body = {name: value for name, value in body.items() if name not in ("format", "key")}
     try:
-        return Record(
-            experiment=experiment,
-            data=body["data"],
-            environment=Environment(**body["environment"]),
-            date=body["date"],
-            training_seconds=body["training_seconds"],
-            scoring_seconds=body["scoring_seconds"],
-            peak_memory_bytes=body["peak_memory_bytes"],
-            weights=Weights(**body["weights"]),
-            loss=tuple(body["loss"]),
-            scores=scores_from_json(body["scores"]),
-            curve=tuple(CurvePoint(**point) for point in body["curve"]) if "curve" in body else None,
-            path=path,
-        )
-    except (AttributeError, KeyError, TypeError) as error:
+        return replace(converter.structure(body, Record), path=path)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path} is no whole run record ({error}); restore it or train again") from None
 
 
 def write(record: Record, folder: Path) -> Path:
     """Write a record as JSON under its experiment's name; whole or not at all. Returns its path."""
-    body = {
-        "format": FORMAT,
-        "key": record.experiment.key,
-        "experiment": record.experiment.to_dict(),
-        "data": record.data,
-        "environment": asdict(record.environment),
-        "date": record.date,
-        "training_seconds": record.training_seconds,
-        "scoring_seconds": record.scoring_seconds,
-        "peak_memory_bytes": record.peak_memory_bytes,
-        "weights": asdict(record.weights),
-        "loss": list(record.loss),
-    }
-    if record.curve is not None:
-        body["curve"] = [{k: v for k, v in asdict(point).items() if v is not None} for point in record.curve]
-    text = json.dumps(body | {"scores": scores_to_json(record.scores)}, indent=1, allow_nan=False)
+    body = {"format": FORMAT, "key": record.experiment.key} | converter.unstructure(replace(record, path=None))
+    text = json.dumps(body, indent=1, allow_nan=False)
     path = folder / f"{record.experiment.name}.json"
     with replacing(path) as aside:
         aside.write_text(compact_numbers(text) + "\n", encoding="utf-8")

@@ -17,8 +17,8 @@ from reprolib.runs.records import Record
 
 def record(experiment: Experiment, score: float) -> Record:
     """One figure for all: of the test slices, and SEG of the held-out frames at argmax."""
-    straight = {metric: invented.curve(metric, score) for metric in ("warping_error", "pixel_error", "v_rand")}
-    seg = invented.curve("seg", 1.0, 0.4, [{"threshold": 0.4, "seg": 1.0}, {"threshold": 0.5, "seg": score}])
+    straight = {metric: invented.curve(score) for metric in ("warping_error", "pixel_error", "v_rand")}
+    seg = invented.curve(1.0, 0.4, [{"threshold": 0.4, "seg": 1.0}, {"threshold": 0.5, "seg": score}])
     scores = Scores({}, held_out={"seg": seg}, test=invented.test_slices(straight))
     return invented.record(experiment, scores)
 

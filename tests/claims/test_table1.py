@@ -42,7 +42,7 @@ def part(metric: str, best: float, at: int) -> Curve:
     up = METRICS[metric].higher_is_better
     scores = [best - 0.01 * abs(k - at) if up else best * (1 + 0.1 * abs(k - at)) for k in range(10)]
     rows = [row(metric, THRESHOLDS[k], score) for k, score in enumerate(scores)]
-    return invented.curve(metric, best, THRESHOLDS[at], rows)
+    return invented.curve(best, THRESHOLDS[at], rows)
 
 
 def run(experiment: Experiment, factor: float = 1.0) -> Record:
@@ -109,7 +109,7 @@ def test_thresholds_are_fixed_by_the_held_out_slices_of_the_folds_and_read_on_th
     fixed = table1.fixed_thresholds(folds)
     assert fixed == dict.fromkeys([metric.key for metric in ISBI2012], THRESHOLDS[6])
     rotated = folds[0].scores.test.rotated.curves["rand_error"]
-    assert rotated.at(THRESHOLDS[6]) == pytest.approx(0.0382 * 1.2)
+    assert RAND_ERROR.figure(rotated.row(THRESHOLDS[6])) == pytest.approx(0.0382 * 1.2)
     assert table1.figure(folds[0], RAND_ERROR) == 0.0382
     lines = table1.table({"ours": folds}, fixed).splitlines()
     assert "0.0382" in lines[-2] and "fixed thresholds" in lines[-1] and "0.0458" in lines[-1]

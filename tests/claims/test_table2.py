@@ -34,8 +34,8 @@ def cell_scores(fold: int, seg: tuple[float, float], pooled: float, cells: int, 
     ]  # fmt: skip
     best = max(rows, key=lambda row: row["seg"])
     held_out = {
-        "seg": invented.curve("seg", best["seg"], best["threshold"], rows),
-        "foreground_iou": invented.curve("foreground_iou", iou, 0.5, rows),
+        "seg": invented.curve(best["seg"], best["threshold"], rows),
+        "foreground_iou": invented.curve(iou, 0.5, rows),
     }
     training = {metric: AtThreshold(1.0, 0.5) for metric in held_out}
     images = tuple(ImageScore(f"0{fold}/t{number:03d}", {}) for number in range(3))
@@ -67,8 +67,8 @@ def protocol_run(split: str, fold: int, seed: int, seg: float) -> Record:
     scores = Scores(
         training={"seg": AtThreshold(0.95, 0.4)},
         held_out={
-            "seg": invented.curve("seg", seg + 0.1, 0.4, rows),
-            "foreground_iou": invented.curve("foreground_iou", 0.9, 0.4, rows),
+            "seg": invented.curve(seg + 0.1, 0.4, rows),
+            "foreground_iou": invented.curve(0.9, 0.4, rows),
         },
         watershed=(WatershedScore(0.8, 0.4, seg + 0.2, {}), WatershedScore(0.9, 0.5, seg - 0.2, {})),
         images=(ImageScore("01/t002", {}), ImageScore("01/t005", {})),

@@ -99,6 +99,8 @@ def test_pooling_one_fold_gives_the_folds_own_figures(rotated):
         for name, pooled in pool([fold], rotated).items():
             assert pooled.score == pytest.approx(found[name].score, abs=1e-12), name
             assert pooled.threshold == found[name].threshold
-            assert pooled.at_training_threshold == pytest.approx(curves(found)[name].at(isbi2012.THRESHOLDS[6]))
+            assert pooled.at_training_threshold == pytest.approx(
+                METRICS[name].figure(curves(found)[name].row(isbi2012.THRESHOLDS[6]))
+            )
             seen.add(name)
     assert seen == METRICS.keys()

@@ -12,8 +12,13 @@ from reprolib.errors import NotRecorded
 from reprolib.evaluation import scores
 from reprolib.evaluation.cells import evaluate_cells, gold_cells, watershed_scores
 from reprolib.evaluation.isbi2012 import THRESHOLDS
+from reprolib.evaluation.metric import METRICS
 from reprolib.evaluation.score import curves
-from reprolib.evaluation.scores import AtThreshold, GoldCell, ImageScore, Part, Rotated, Scores, SilverScores
+from reprolib.evaluation.scores import AtThreshold, Curve, GoldCell, ImageScore, Part, Rotated, Scores, SilverScores
+
+
+def at(metric: str, curve: Curve, threshold: float) -> float:
+    return METRICS[metric].figure(curve.row(threshold))
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +32,7 @@ def whole() -> Scores:
     return Scores(
         training={metric: AtThreshold(0.9, THRESHOLDS[6]) for metric in found},
         held_out=found,
-        at_training_threshold={metric: curve.at(THRESHOLDS[6]) for metric, curve in found.items()},
+        at_training_threshold={metric: at(metric, curve, THRESHOLDS[6]) for metric, curve in found.items()},
         edge=part,
         interior=part,
         images=images,
@@ -40,22 +45,22 @@ def whole() -> Scores:
 
 
 def test_json_and_back_is_the_same(whole):
-    body = json.loads(json.dumps(scores.scores_to_json(whole)))
-    assert scores.scores_from_json(body) == whole
+    body = json.loads(json.dumps(scores.converter.unstructure(whole)))
+    assert scores.converter.structure(body, Scores) == whole
     assert body.keys() == set(Scores.__dataclass_fields__)  # none is left out
 
 
 def test_what_does_not_apply_is_left_out_of_the_json():
     least = Scores({"seg": AtThreshold(0.5, 0.3)})
-    body = scores.scores_to_json(least)
+    body = scores.converter.unstructure(least)
     assert body == {"training": {"seg": {"score": 0.5, "threshold": 0.3}}}
-    assert scores.scores_from_json(body) == least
+    assert scores.converter.structure(body, Scores) == least
 
 
 def test_a_curve_tells_its_score_at_every_threshold(whole):
-    for curve in whole.held_out.values():
-        values = [curve.at(threshold) for threshold in THRESHOLDS]
-        assert curve.score == max(values) == curve.at(curve.threshold)
+    for metric, curve in whole.held_out.items():
+        values = [at(metric, curve, threshold) for threshold in THRESHOLDS]
+        assert curve.score == max(values) == at(metric, curve, curve.threshold)
         assert [curve.row(threshold) for threshold in THRESHOLDS] == list(curve.rows)
     assert len(np.unique(values)) > 1
 
@@ -63,7 +68,7 @@ def test_a_curve_tells_its_score_at_every_threshold(whole):
 def test_a_figure_is_that_of_the_oracle_or_of_the_training_threshold(whole):
     for metric, curve in whole.held_out.items():
         assert whole.figure(metric, oracle=True) == curve.score
-        assert whole.figure(metric, oracle=False) == curve.at(THRESHOLDS[6]) < curve.score
+        assert whole.figure(metric, oracle=False) == at(metric, curve, THRESHOLDS[6]) < curve.score
         assert whole.in_training_row(metric) == curve.rows[6]
 
 

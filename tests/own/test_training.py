@@ -13,7 +13,7 @@ from reprolib.plan import recipes
 from reprolib.runs import records
 
 RUN = recipes.em_test(0)
-CURVES = {"v_rand": invented.curve("v_rand", 0.9)}
+CURVES = {"v_rand": invented.curve(0.9)}
 STRAIGHT = dataclasses.replace(invented.held_out({"v_rand": 0.9}), test=invented.test_slices(CURVES))
 TURNED = Rotated((0.0,), CURVES, {"v_rand": 0.9}, ())
 

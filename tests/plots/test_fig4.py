@@ -34,7 +34,7 @@ def test_figure_4_shows_input_mask_with_border_and_instances():
 
 def test_a_curve_for_each_metric_and_run_has_its_dot_at_the_training_threshold():
     rows = [{"threshold": t, "seg": s, "foreground_iou": 0.9} for t, s in ((0.4, 0.3), (0.5, 0.7), (0.6, 0.6))]
-    held_out = {metric: invented.curve(metric, 0.7, 0.5, rows) for metric in ("seg", "foreground_iou")}
+    held_out = {metric: invented.curve(0.7, 0.5, rows) for metric in ("seg", "foreground_iou")}
     runs = [
         invented.record(Experiment(data="dic-hela", fold=fold), Scores({"seg": AtThreshold(1.0, fixed)}, held_out))
         for fold, fixed in ((2, 0.6), (1, 0.4))

@@ -121,7 +121,7 @@ def test_a_missing_chapter_is_refused_with_the_nearest_name(chapter):
 
 
 def test_a_run_takes_parameters_and_measures_the_kernel(tmp_path):
-    hold = "from pathlib import Path\nheld = b'1' * (400 << 20)"
+    hold = "from pathlib import Path\nheld = b'1' * (400 << 20)\nimport time\ntime.sleep(1)"
     path = _chapter(tmp_path / "book" / "a.ipynb", hold, "print(steps, rate, quick, repr(note), Path.cwd())")
     before = path.read_bytes()
     ours = np.ones(2000 << 17)  # 2 GB of this process, which are not the chapter's
