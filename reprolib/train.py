@@ -212,15 +212,15 @@ class Sample(NamedTuple):
 
 def draw_samples(experiment: Experiment, steps: Iterable[int], images: int, device: torch.device) -> list[Sample]:
     """The random numbers of some steps, each from (seed, step) alone; their grids go to the device in one transfer."""
-    found = []
+    samples = []
     for step in steps:
         generator = torch.Generator().manual_seed(derived_seed(experiment.seed, step))
         image = int(torch.randint(images, (1,), generator=generator))
-        found.append(Sample(image, draw(generator, experiment.elastic)))
+        samples.append(Sample(image, draw(generator, experiment.elastic)))
     if device.type == "cpu" or experiment.elastic == 0:
-        return found
-    grids = torch.stack([sample.warp.grid for sample in found]).to(device)
-    return [Sample(one.image, Draw(one.warp.uniform, grid)) for one, grid in zip(found, grids, strict=True)]
+        return samples
+    grids = torch.stack([sample.warp.grid for sample in samples]).to(device)
+    return [Sample(one.image, Draw(one.warp.uniform, grid)) for one, grid in zip(samples, grids, strict=True)]
 
 
 def train_step(

@@ -95,10 +95,10 @@ def download(name: str) -> Path:
             raise OSError(f"{name} could not be fetched from {source.address} ({error}); {_by_hand(name)}.") from error
         unpacked = Path(aside) / "unpacked"
         unpack(Path(archive), unpacked)
-        found = [root for root in (unpacked, *sorted(unpacked.rglob("*/"))) if _complete(name, root)]
-        if not found:
+        roots = [root for root in (unpacked, *sorted(unpacked.rglob("*/"))) if _complete(name, root)]
+        if not roots:
             raise InputError(f"the archive from {source.address} does not hold {', '.join(_needed(name))}.")
-        for row in verify_folder(name, found[0]):
+        for row in verify_folder(name, roots[0]):
             if not row.ok and SOURCES[name].arrays[row.file].needed:  # of others, `verify` tells
                 raise InputError(
                     f"{row.file} from {source.address} does not hold the published pixels: "
@@ -108,7 +108,7 @@ def download(name: str) -> Path:
                 )
         if target.exists():  # an earlier copy that is incomplete or damaged
             shutil.rmtree(target)
-        os.replace(found[0], target)
+        os.replace(roots[0], target)
     return target
 
 

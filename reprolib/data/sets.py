@@ -119,9 +119,9 @@ def _published(name: str, root: Path, key: str) -> np.ndarray:
     """The pixels of a file or folder, if they are the published ones."""
     spec = SOURCES[name].arrays[key]
     array = read_array(root / key, spec, SOURCES[name].size)
-    if (found := published_hash(array, spec)) != spec.sha256:
+    if (sha256 := published_hash(array, spec)) != spec.sha256:
         raise InputError(
             f"{root / key} does not hold the published pixels: "
-            f"their SHA-256 is {found[:12]}, expected {spec.sha256[:12]}."
+            f"their SHA-256 is {sha256[:12]}, expected {spec.sha256[:12]}."
         )
     return array

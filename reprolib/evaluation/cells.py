@@ -35,19 +35,19 @@ def evaluate_cells(
     images: dict[str, list] = {"seg": [], "foreground_iou": []}
     for threshold in thresholds:
         result = ctc.instances(probability, threshold, smallest, connectivity)
-        found = ctc.by_video(names, gold, result, ignore)
-        cells = found.pooled.cells
+        seg = ctc.by_video(names, gold, result, ignore)
+        cells = seg.pooled.cells
         true, proposed = (gold > 0) & ~ignore, (result > 0) & ~ignore
         both, either = int(np.count_nonzero(true & proposed)), int(np.count_nonzero(true | proposed))
         rows.append(
             {
                 "threshold": threshold,
-                "seg": found.score,
+                "seg": seg.score,
                 "foreground_iou": both / either if either else math.nan,
                 "foreground_both": both,
                 "foreground_either": either,
-                "seg_pooled": found.pooled.score,
-                **{f"seg {video}": one.score for video, one in found.videos.items() if video},
+                "seg_pooled": seg.pooled.score,
+                **{f"seg {video}": one.score for video, one in seg.videos.items() if video},
                 "cells": len(cells),
             }
         )
