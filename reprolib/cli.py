@@ -1,4 +1,4 @@
-"""The command line: ``reprolib data | train | run | verify | plan | predict | export | score | claims | book``.
+"""The command line: ``reprolib data | check | train | run | verify | plan | predict | export | score | claims | book``.
 
 Each command reads its options here and is done elsewhere. What it needs is imported when it runs: PyTorch alone takes
 two seconds, and ``reprolib --help`` is to answer at once.
@@ -18,6 +18,7 @@ from reprolib.errors import ReprolibError
 from reprolib.experiment import Experiment, parse_fields
 
 PATH = click.Path(path_type=Path)
+BOOK = ("papermill", "nbformat", "nbstripout", "statsmodels", "bs4")  # installed for the book alone
 DEFAULTS = ", ".join(f"{name}={value}" for name, value in Experiment().to_dict().items())
 
 
@@ -31,6 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if error.name not in BOOK:
+            raise
+        print(f"reprolib: this is about the book and needs {error.name}: pip install 'reprolib[book]'", file=sys.stderr)
+        return 2
     except (ReprolibError, OSError) as error:
         print(f"reprolib: {error}", file=sys.stderr)
         return 2
@@ -74,26 +80,44 @@ def data(action: str, names: tuple[str, ...]) -> int:
     epilog=f"Fields and their defaults: {', '.join(f'{k}={v}' for k, v in Experiment().to_dict().items())}"
 )
 @click.argument("fields", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option("--images", type=PATH, help="Train on your own images: this folder's images/ and labels/.")
+@click.option("--images", type=PATH, help="Train on your own images: a folder as `reprolib check` takes it.")
+@click.option("--minutes", default=15.0, help="For your own images: how long to train, unless steps=N is set.")
 @click.option("--device", default="auto", help="auto (default), cpu or cuda.")
 @click.option("--threads", type=int, default=0, help="Processor threads (default: as many as PyTorch chooses).")
 @click.option("--again", is_flag=True, help="Train even if the run is recorded already.")
 @click.option("--rotations", is_flag=True, help="Score the mean over 7 rotated versions too (Table 1).")
 @click.option("--no-weights", is_flag=True, help="Keep the record alone, with the hash of the weights.")
 @click.option("--to", "folder", type=PATH, help="Folder for record and weights (default: runs in the cache folder).")
-def train(fields, images, device, threads, again, rotations, no_weights, folder) -> int:
+def train(fields, images, minutes, device, threads, again, rotations, no_weights, folder) -> int:
     """Train an experiment, score it on the images held out, and record it.
 
     Fields are set as NAME=VALUE, such as fold=5 width=16 steps=500; what is not set is as in the paper, or ours where
-    it is silent. Interrupted, the same command goes on from there.
+    it is silent. With --images what is not set is chosen by the images. Interrupted, the same command goes on from
+    there.
     """
-    experiment = parse_fields(fields)
+    values = parse_fields(fields)
     from reprolib.own import training
 
-    known = training.train(experiment, images, device, threads, again, rotations, not no_weights, folder)
+    known = training.train(values, images, device, threads, again, rotations, not no_weights, folder, minutes)
     if known:
         print(f"recorded already: {known.path} (--again trains it anew)")
     return 0
+
+
+@commands.command()
+@click.argument("folder", type=PATH)
+@click.option("--to", "overlays", type=PATH, help="Write each image with the outlines of its objects to this folder.")
+def check(folder: Path, overlays: Path | None) -> int:
+    """Say what a FOLDER of your own images and labels holds, and all that is wrong with it.
+
+    Images and labels lie in images/ and labels/ (or masks/) under the same names; or side by side (cell.tif and
+    cell_mask.tif); or in a folder for each image with images/ and masks/, one mask file an object.
+    """
+    from reprolib.own.folder import check
+
+    lines, problems = check(folder, overlays)
+    print("\n".join([*lines, *(f"wrong: {problem}" for problem in problems)]))
+    return 1 if problems else 0
 
 
 @commands.command()
@@ -153,22 +177,23 @@ def plan(action, workers, hours, resumable, only, folder) -> int:
 
 @commands.command()
 @click.argument("record", type=PATH)
-@click.argument("image", type=PATH)
-@click.argument("output", type=PATH)
+@click.argument("inputs", nargs=-1, required=True, type=PATH)
+@click.option("--to", "folder", type=PATH, required=True, help="Folder for the results; it holds none of the inputs.")
 @click.option("--tile", type=int, help="Side of the input tile in px (default: as large as --memory allows).")
 @click.option("--memory", default=1.0, metavar="GIB", help="For one tile's features (default: 1).")
 @click.option("--fast", is_flag=True, help="In bfloat16 where the processor computes in it.")
-@click.option("--cells", type=PATH, help="Write the cells too: 16-bit labels (.png or .tif), 0 = background.")
-@click.option("--threshold", type=float, help="Of cells (default: fixed on the training images).")
-@click.option("--smallest", default=0, metavar="PX", help="Drop smaller cells (default: none).")
-def predict(record, image, output, tile, memory, fast, cells, threshold, smallest) -> int:
-    """Segment a grey IMAGE (TIFF, PNG ...) with the network of a RECORD (.json, with its weights beside it).
+@click.option("--threshold", type=float, help="Of cells, then components (default: as chosen in training).")
+@click.option("--smallest", type=int, metavar="PX", help="Drop smaller cells (default: as chosen in training).")
+@click.option("--no-cells", is_flag=True, help="Write the probabilities alone.")
+def predict(record, inputs, folder, tile, memory, fast, threshold, smallest, no_cells) -> int:
+    """Segment INPUTS, image files or folders of them, with the network of a RECORD (.json, its weights beside it).
 
-    OUTPUT is the probability of class 1 (cell) as an 8-bit image, 255 = certain.
+    For each image: NAME.probability.tif (255 = certainly cell), NAME.cells.tif (a number an object), NAME.outlines.png
+    and NAME.csv, what is measured of each object; and cells.csv for all of them. Interrupted, the same command goes on.
     """
-    from reprolib.own import export
+    from reprolib.own.predict import predict
 
-    for line in export.predict(record, image, output, tile, memory, fast, cells, threshold, smallest, report=say):
+    for line in predict(record, inputs, folder, tile, memory, fast, threshold, smallest, not no_cells, report=say):
         print(line)
     return 0
 

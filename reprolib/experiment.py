@@ -154,8 +154,8 @@ def check_names(values: Mapping[str, object]) -> None:
         check_choice("experiment field", name, [f.name for f in fields(Experiment)])
 
 
-def parse_fields(words: Sequence[str]) -> Experiment:
-    """The experiment that NAME=VALUE words describe, such as "steps=500".
+def parse_fields(words: Sequence[str]) -> dict[str, object]:
+    """The fields of an experiment that NAME=VALUE words set, such as "steps=500".
 
     Raises:
         InputError: on a word without "=", an unknown field, or a value of another type than the field's.
@@ -172,4 +172,4 @@ def parse_fields(words: Sequence[str]) -> Experiment:
         except ValueError:
             wanted = "true or false" if kind is bool else f"of type {kind.__name__}"
             raise InputError(f"{name} must be {wanted}, not {text!r}") from None
-    return Experiment(**values)
+    return values

@@ -26,3 +26,15 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1)
     lines = [head, ["---"] * words + ["--:"] * (len(head) - words), *rows]
     text = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
     return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text with their columns in line, for a terminal: words to the left, numbers to the right."""
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    right = [all(not cell or cell[0] in "-\u2212.0123456789" for cell in column[1:]) for column in columns]
+    aligned = (
+        [cell.rjust(w) if to_right else cell.ljust(w) for cell, w, to_right in zip(row, widths, right, strict=True)]
+        for row in rows
+    )
+    return ["  ".join(row).rstrip() for row in aligned]

@@ -271,8 +271,9 @@ def prepare(experiment: Experiment, dataset: data.Dataset, device: torch.device)
     """
     samples = []
     for index in training_indices(experiment, dataset):
-        instances = separate(resample_labels(dataset.instances[index], experiment.scale))
-        ignore = resample_labels(untrained(dataset, index), experiment.scale)
+        labels = dataset.own_part(dataset.instances[index], index)
+        instances = separate(resample_labels(labels, experiment.scale))
+        ignore = resample_labels(dataset.own_part(untrained(dataset, index), index), experiment.scale)
         target = np.where(ignore, IGNORE, instances > 0)
         weights = weight_map(
             instances,
@@ -282,7 +283,7 @@ def prepare(experiment: Experiment, dataset: data.Dataset, device: torch.device)
             ignore=ignore,
         )
         planes = torch.from_numpy(np.stack([target, weights]).astype(np.float32))
-        image = normalise(resample_image(dataset.images[index], experiment.scale))
+        image = normalise(resample_image(dataset.image(index), experiment.scale))
         samples.append((image.to(device), planes.to(device)))
     return samples
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
-from skimage import measure
 
 from reprolib import cli, data, train
+from reprolib.data.images import open_grey
 from reprolib.errors import InputError
 from reprolib.experiment import Experiment, parse_fields
 from reprolib.plan import purposes
 from reprolib.runs import records
 from reprolib.tiling import predict
 
-COMMANDS = ("data", "train", "run", "verify", "plan", "predict", "export", "score", "claims", "book")
+COMMANDS = ("data", "check", "train", "run", "verify", "plan", "predict", "export", "score", "claims", "book")
 
 
 def test_help_names_every_command(capsys):
@@ -43,7 +43,8 @@ def test_every_command_has_its_own_help(command, capsys):
         (["verify", "--replay", "-1"], "0 or more"),
         (["verify", "--runs", "no/such/folder"], "no run record"),
         (["run", "book/no_such.ipynb"], "no chapter"),
-        (["predict", "no_such.json", "a.png", "b.png"], "no_such.json"),
+        (["check", "no/such/folder"], "is no folder"),
+        (["predict", "no_such.json", "a.png", "--to", "b"], "no_such.json"),
     ],
 )
 def test_a_mistake_gets_one_sentence_and_exit_status_2(words, sentence, capsys):
@@ -90,7 +91,7 @@ def test_a_bug_shows_its_traceback_and_a_users_mistake_one_sentence(monkeypatch,
 def test_every_field_can_be_set_from_the_command_line():
     words = ["width=16", "learning_rate=0.002", "rotate=false", "optimiser=adam", "w0=5"]
     expected = Experiment(width=16, learning_rate=0.002, rotate=False, optimiser="adam", w0=5.0)
-    assert parse_fields(words) == expected
+    assert Experiment(**parse_fields(words)) == expected
 
 
 def test_train_records_then_finds_the_record_and_predict_uses_it(tmp_path, monkeypatch, capsys):
@@ -105,43 +106,29 @@ def test_train_records_then_finds_the_record_and_predict_uses_it(tmp_path, monke
     (path,) = (tmp_path / "cache" / "runs").glob("*.json")
     image = np.random.default_rng(0).integers(0, 256, (70, 90), np.uint8)
     Image.fromarray(image).save(tmp_path / "own.png")
-    assert cli.main(["predict", str(path), str(tmp_path / "own.png"), str(tmp_path / "out.tif"), "--tile", "204"]) == 0
-    with Image.open(tmp_path / "out.tif") as file:
-        found = np.asarray(file)
-    assert found.shape == (70, 90) and found.dtype == np.uint8
-    record = records.read(path)
-    assert np.abs(found / 255 - predict(train.network(record), image, tile=204)[1]).max() <= 0.5 / 255 + 1e-6
-
-    cells = tmp_path / "cells.png"
-    words = ["predict", str(path), str(tmp_path / "own.png"), str(tmp_path / "out.tif"), "--tile", "204"]
-    middle = float(np.median(found)) / 255
-    capsys.readouterr()
-    assert cli.main([*words, "--cells", str(cells), "--threshold", str(middle), "--smallest", "4"]) == 0
-    with Image.open(cells) as file:
-        labels = np.asarray(file)
-    whole = measure.label(found > 255 * middle, connectivity=1)
-    sizes = np.bincount(whole.ravel())
-    assert labels.dtype == np.uint16 and labels.max() == (sizes[1:] >= 4).sum() > 1
-    assert np.array_equal(labels > 0, (whole > 0) & (sizes[whole] >= 4))
-    assert f"{labels.max()} cells, above the probability" in capsys.readouterr().out
-    assert cli.main([*words, "--cells", str(cells)]) == 0  # by the training images' threshold
-    fixed = record.scores.training["rand_error"].threshold
-    assert np.array_equal(np.asarray(Image.open(cells)) > 0, found > 255 * fixed)
+    words = ["predict", str(path), str(tmp_path / "own.png"), "--tile", "204"]
+    assert cli.main([*words, "--to", str(tmp_path / "out"), "--threshold", "0.5", "--smallest", "4"]) == 0
+    printed = capsys.readouterr().out
+    names = {f"own.{ending}" for ending in ("probability.tif", "cells.tif", "outlines.png", "csv")}
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {*names, "cells.csv", "settings.json"}
+    found = open_grey(tmp_path / "out" / "own.probability.tif")
+    model = train.network(records.read(path))
+    assert np.abs(found / 255 - predict(model, image, tile=204)[1]).max() <= 0.5 / 255 + 1e-6
+    labels = open_grey(tmp_path / "out" / "own.cells.tif")
+    assert f"own: {labels.max()} cells" in printed
     for wrong, told in (
-        (["--smallest", "4"], "--cells FILE"),
-        (["--cells", str(tmp_path / "cells.jpg")], "must end in .png or .tif"),
-        (["--cells", str(tmp_path / "out.tif")], "a file of their own"),
-        (["--cells", str(cells), "--threshold", "40"], "in [0, 1], not 40"),
+        (["--threshold", "40"], "threshold is in [0, 1]"),
+        (["--memory", "-1"], "memory above 0 GiB"),
+        (["--threshold", "0.4"], "another network or other settings"),
     ):
-        assert cli.main([*words, *wrong]) == 2
+        assert cli.main([*words, "--to", str(tmp_path / "out"), *wrong]) == 2
         assert told in capsys.readouterr().err
+    assert cli.main([*words, "--to", str(tmp_path)]) == 2 and "a folder of its own" in capsys.readouterr().err
 
-    again = tmp_path / "fast.tif"
-    assert cli.main(["predict", str(path), str(tmp_path / "own.png"), str(again), "--tile", "204", "--fast"]) == 0
-    fast, told = np.asarray(Image.open(again)).astype(float), "does not compute in bfloat16" in capsys.readouterr().err
+    assert cli.main([*words, "--to", str(tmp_path / "fast"), "--fast", "--no-cells"]) == 0
+    told = "does not compute in bfloat16" in capsys.readouterr().err
+    fast = open_grey(tmp_path / "fast" / "own.probability.tif").astype(float)
     assert np.abs(fast - found).max() < 13 and told == np.array_equal(fast, found)
-    assert cli.main(["predict", str(path), str(tmp_path / "own.png"), str(tmp_path / "out.jpg"), "--tile", "204"]) == 2
-    assert not list(tmp_path.glob("*out.jpg*"))
 
 
 def test_own_images_are_trained_on_and_changed_ones_are_another_experiment(tmp_path, monkeypatch, capsys):

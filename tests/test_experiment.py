@@ -200,7 +200,7 @@ def test_a_field_without_what_it_needs_is_refused(fields, message):
 def test_an_experiment_is_read_from_the_words_that_tell_its_departures():
     for experiment in (Experiment(), Experiment(**NON_DEFAULTS)):
         words = [f"{name}={value}" for name, value in experiment.departures().items()]
-        assert parse_fields(words) == experiment
+        assert Experiment(**parse_fields(words)) == experiment
 
 
 @pytest.mark.parametrize(
@@ -214,4 +214,4 @@ def test_an_experiment_is_read_from_the_words_that_tell_its_departures():
 )  # fmt: skip
 def test_a_word_that_is_no_field_with_its_value_is_refused(word, message):
     with pytest.raises(ValueError, match=message):
-        parse_fields(["width=16", word])
+        Experiment(**parse_fields(["width=16", word]))

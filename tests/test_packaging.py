@@ -30,7 +30,8 @@ def _canonical(name: str) -> str:
 
 def _direct() -> list[Requirement]:
     extras = PROJECT["optional-dependencies"].values()
-    return [Requirement(line) for group in (PROJECT["dependencies"], *extras) for line in group]
+    found = [Requirement(line) for group in (PROJECT["dependencies"], *extras) for line in group]
+    return [one for one in found if one.name != PROJECT["name"]]  # an extra that includes another
 
 
 def test_the_constraints_pin_every_direct_dependency_to_a_version_it_allows():
@@ -56,7 +57,7 @@ def test_conda_installs_the_same_extras_under_the_same_constraints_as_make():
     through_pip = next(item["pip"] for item in CONDA["dependencies"] if isinstance(item, dict))
     assert through_pip == ["-c constraints.txt", "-e .[dev]"]
     assert "-c constraints.txt -e '.[dev]'" in (ROOT / "Makefile").read_text()
-    assert list(PROJECT["optional-dependencies"]) == ["dev", "peers"]
+    assert list(PROJECT["optional-dependencies"]) == ["book", "dev", "peers"]
 
 
 def test_no_import_runs_upwards_through_the_layers(capsys):
@@ -79,3 +80,26 @@ def test_what_is_to_answer_at_once_imports_neither_torch_nor_numpy(code):
     assert done.returncode == 0 and "reprolib" in imported
     assert ("Commands:" in done.stdout) == ("--help" in code)
     assert not imported & {"torch", "numpy"}
+
+
+# What is installed for the book alone, and what Windows lacks.
+HIDE = """
+import sys
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {hidden}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name.split(".")[0])
+sys.meta_path.insert(0, Hide())
+"""
+HIDDEN = ("papermill", "nbformat", "nbstripout", "statsmodels", "bs4", "IPython", "torchvision", "resource", "fcntl")
+
+
+def test_images_of_ones_own_need_nothing_of_the_books_and_no_module_that_windows_lacks():
+    code = HIDE.replace("{hidden}", repr(HIDDEN)) + (
+        "from reprolib import cli\n"
+        "import reprolib.own.training, reprolib.own.predict, reprolib.own.report, reprolib.evaluation.challenge\n"
+        "sys.exit(cli.main(['run', 'book/07_em.ipynb', '--list']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert "reprolib: this is about the book and needs" in done.stderr and "pip install" in done.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reprolib.printing import markdown, number, spread
+from reprolib.printing import markdown, number, spread, text_table
 
 
 def test_a_table_sets_numbers_to_the_right():
@@ -17,3 +17,17 @@ def test_a_spread_is_mean_and_deviation_and_one_value_stands_by_itself():
 def test_a_number_has_a_true_minus_and_none_before_a_zero():
     assert number(-1.5, 1) == "\u22121.5"
     assert number(0.04, 1, "+") == "0.0" and number(0.16, 1, "+") == "+0.2"
+
+
+def test_a_text_table_sets_words_to_the_left_and_numbers_to_the_right():
+    rows = [("image", "objects", "SEG", "what"), ("a", "12", "0.5", "as is"), ("frame10", "3", "\u22121.25", "")]
+    assert text_table(rows) == [
+        "image    objects    SEG  what",
+        "a             12    0.5  as is",
+        "frame10        3  \u22121.25",
+    ]
+
+
+def test_a_column_with_one_word_in_it_is_words_and_empty_cells_are_neither():
+    assert text_table([("a", "bb"), ("1", "22"), ("x", "")]) == ["a  bb", "1  22", "x"]
+    assert text_table([("head", "n")]) == ["head  n"] and text_table([("", "9"), ("", "10")]) == ["   9", "  10"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,25 @@ class Dataset:
     hashes: dict[str, str]  # file or folder -> SHA-256 of its pixels, as found
     phantom: bool  # True = synthetic
     border: int = 0  # px: cells so near to the edge may bear neither mask nor marker, see `untrained`
+    sizes: tuple[
+        tuple[int, int], ...
+    ] = ()  # (H, W) of each image, where they differ: the arrays are padded, see `padded`
+
+    def own_part(self, array: np.ndarray, index: int) -> np.ndarray:
+        """Of an array (H, W) for one image, the part that is no padding."""
+        height, width = self.sizes[index] if self.sizes else array.shape[:2]
+        return array[:height, :width]
+
+    def image(self, index: int) -> np.ndarray:
+        """The grey values (H, W) of one image, without padding."""
+        return self.own_part(self.images[index], index)
+
+
+def padded(arrays: Sequence[np.ndarray], value: float = 0) -> np.ndarray:
+    """Arrays (H, W) as one (N, H, W): smaller ones are filled up below and to the right."""
+    sides = np.max([array.shape for array in arrays], axis=0)
+    missing = [[(0, side) for side in sides - array.shape] for array in arrays]
+    return np.stack([np.pad(array, n, constant_values=value) for array, n in zip(arrays, missing, strict=True)])
 
 
 def blocks(count: int, folds: int) -> tuple[tuple[int, ...], ...]:

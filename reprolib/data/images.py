@@ -1,79 +1,263 @@
-"""Image files as arrays: whole, page by page, or mapped."""
+"""Image files as arrays: one reader for training, prediction, checking and scoring.
+
+TIFF (tifffile, imagecodecs), PNG, JPEG, BMP and GIF (Pillow), Zarr and OME-Zarr (zarr). What a file says of itself is
+heeded: WhiteIsZero is inverted, palettes are looked up, orientation tags are followed, transparency is dropped. Labels
+and probabilities are numbers, not brightness: they are read ``raw``, as they are stored.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
-import warnings
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tifffile
-from PIL import Image
+import zarr
+from PIL import Image, ImageOps
 
 from reprolib.errors import InputError
 
-
-def read_image(path: Path) -> np.ndarray:
-    """(pages, H, W) pixels of a TIFF or PNG file (colour: and channels); ValueError if it is damaged."""
-    try:
-        with Image.open(path) as opened:
-            pages = []
-            for index in range(getattr(opened, "n_frames", 1)):
-                opened.seek(index)
-                pages.append(np.asarray(opened))
-        array = np.stack(pages)
-    except Exception as error:  # Pillow raises a dozen kinds on damaged files
-        raise InputError(f"{path} cannot be read as an image ({type(error).__name__}: {error}).") from error
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def read_tiff(path: Path) -> np.ndarray:
-    """(pages, H, W) pixels of an image file, with more axes if it has channels; ValueError if it is damaged."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}: give a TIFF file")
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is told in one sentence
-    try:
-        with tifffile.TiffFile(path) as file:
-            several = len(file.series) > 1  # pages that were appended one by one
-            array = np.stack([page.asarray() for page in file.pages]) if several else file.series[0].asarray()
-    except Exception as error:  # a dozen kinds on damaged files; LZW without imagecodecs, which Pillow reads
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                array = read_image(path)
-        except ValueError:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise InputError(f"{path} cannot be read as a TIFF file ({reason})") from error
-    array = array.view(np.uint8) if array.dtype == bool else array
-    sides = [side for side in array.shape[:-2] if side > 1] or [1]  # without axes of length 1
-    return array.reshape(*sides, *array.shape[-2:])
+TIFF = (".tif", ".tiff", ".btf", ".lsm", ".stk", ".tf8")
+ENDINGS = (*TIFF, ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".zarr")
+LUMINANCE = np.array([0.2125, 0.7154, 0.0721])  # of red, green, blue; scikit-image's rgb2gray
+MICROMETRES = {"µm": 1.0, "um": 1.0, "micron": 1.0, "micrometer": 1.0, "nm": 1e-3, "nanometer": 1e-3, "mm": 1e3}
+# What a viewer does with each orientation tag: transpose first, then reverse these axes.
+ORIENTATION = {
+    1: (False, ()),
+    2: (False, (1,)),
+    3: (False, (0, 1)),
+    4: (False, (0,)),
+    5: (True, ()),
+    6: (True, (1,)),
+    7: (True, (0, 1)),
+    8: (True, (0,)),
+}
 
 
-def open_image(path: Path) -> np.ndarray:
-    """A grey image file as an (H, W) array: mapped where it is an uncompressed TIFF, else read.
+@dataclass(frozen=True, eq=False)
+class Page:
+    """One image of a file."""
+
+    pixels: np.ndarray  # (H, W), or (H, W, channels): bool, whole numbers or floating, as stored
+    pixel_size: float | None = None  # micrometres, where the file says
+    notes: tuple[str, ...] = ()  # what was made of it: "a palette was looked up" ...
+    channels: bool = False  # the last axis, if there is one, is channels of a microscope, not red, green and blue
+
+
+def read_pages(path: Path, raw: bool = False) -> list[Page]:
+    """The images of a file, in order: one for each slice, time or page; channels stay together.
+
+    Args:
+        raw: take the numbers as stored, for labels and probabilities: no WhiteIsZero, no palette.
 
     Raises:
-        ValueError: if it has several pages or colours, or is no image.
-        OSError: if it cannot be read.
+        InputError: if it is no image, damaged, or of a kind that is not read.
+        FileNotFoundError: if there is no such file.
     """
-    image, pages, mode = None, 1, ""
-    if Path(path).suffix.lower() in (".tif", ".tiff"):
-        with contextlib.suppress(ValueError, tifffile.TiffFileError):  # compressed, or scattered over the file
-            image = tifffile.memmap(path, mode="r")
-    if image is None:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # large images are what this is for
-        try:
-            with Image.open(path) as file:
-                image, pages, mode = np.asarray(file), getattr(file, "n_frames", 1), file.mode
-        except Image.UnidentifiedImageError:
-            raise InputError(f"{path} is no image that can be read: give a grey TIFF or PNG") from None
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-    if image.ndim != 2 or pages != 1 or mode == "P" or image.dtype.kind not in "buif" or image.size == 0:
-        what = [f"{image.dtype} {image.shape}"]
-        if pages > 1:
-            what.append(f"{pages} pages")
-        if mode == "P":
-            what.append("a colour table")
-        raise InputError(f"{path} must be one page of grey values (H, W), not {', '.join(what)}")
-    return image
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    try:
+        if path.suffix.lower() == ".zarr":
+            pages = list(_zarr(path))
+        elif path.suffix.lower() in TIFF:
+            pages = list(_tiff(path, raw))
+        else:
+            pages = list(_pillow(path, raw))
+    except InputError:
+        raise
+    except Exception as error:  # the libraries raise a dozen kinds on damaged files
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"{path} cannot be read as an image ({reason})") from error
+    for page in pages:
+        if page.pixels.dtype.kind not in "buif" or page.pixels.size == 0:
+            raise InputError(f"{path} holds {page.pixels.dtype} pixels {page.pixels.shape}: that is no image")
+    return pages
+
+
+def read_stack(path: Path) -> np.ndarray:
+    """All pages of a file as one array (pages, H, W), or with colours (pages, H, W, colours), raw; channels are pages.
+
+    Raises:
+        InputError: as `read_pages`, and if pages differ in size or type.
+    """
+    pixels: list[np.ndarray] = []
+    for page in read_pages(path, raw=True):
+        several = page.channels and page.pixels.ndim == 3
+        pixels.extend(np.moveaxis(page.pixels, -1, 0) if several else [page.pixels])
+    if len({(one.shape, one.dtype) for one in pixels}) > 1:
+        raise InputError(f"{path} cannot be read as one stack: its pages differ in size or type")
+    return np.stack(pixels)
+
+
+def open_grey(path: Path) -> np.ndarray:
+    """The grey values (H, W) of a file with one image: mapped where it is a plain uncompressed TIFF, else read.
+
+    Raises:
+        InputError: as `read_pages` and `grey`, and if the file has several images.
+    """
+    plain = open_plain(path)
+    if plain is not None:
+        return plain
+    pages = read_pages(path)
+    if len(pages) != 1:
+        raise InputError(f"{path} must be one image, and holds {len(pages)} pages: save each as a file of its own")
+    return grey(pages[0], path)[0]
+
+
+def open_plain(path: Path) -> np.ndarray | None:
+    """The grey values (H, W) of a plain uncompressed TIFF of one page, mapped; None for every other file."""
+    if Path(path).suffix.lower() in TIFF:
+        logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is told in one sentence
+        with contextlib.suppress(Exception), tifffile.TiffFile(path) as file:  # `read_pages` tells what is wrong
+            page = file.pages[0]
+            if page.dtype.kind not in "uif" or _cut_short(file):
+                return None
+            grey_values = page.photometric == tifffile.PHOTOMETRIC.MINISBLACK and page.samplesperpixel == 1
+            if len(file.pages) == 1 and grey_values and _orientation(page) == 1 and _tiff_pixel_size(file) is None:
+                mapped = tifffile.memmap(path, mode="r")
+                return mapped.reshape(mapped.shape[:2])  # (H, W, 1) is (H, W)
+    return None
+
+
+def grey(page: Page, path: Path) -> tuple[np.ndarray, str]:
+    """The grey values (H, W) of an image, and a note on what was made of its colours, or "".
+
+    Raises:
+        InputError: if it has channels that are no colour.
+    """
+    pixels = page.pixels
+    if pixels.ndim == 2:
+        return pixels, ""
+    if pixels.shape[-1] == 1 or (pixels == pixels[..., :1]).all():
+        return pixels[..., 0], "grey stored as colour"
+    if pixels.shape[-1] == 3 and not page.channels:
+        return (pixels @ LUMINANCE).astype(np.float32), "colours are taken as their luminance"
+    raise InputError(f"{path} has {pixels.shape[-1]} channels: save the one that shows the objects as a grey image")
+
+
+def _tiff(path: Path, raw: bool) -> Iterator[Page]:
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is told in one sentence
+    with tifffile.TiffFile(path) as file:
+        if _cut_short(file):
+            raise InputError(f"{path} is cut short: it ends before its next page")
+        size = _tiff_pixel_size(file)
+        for series in file.series:
+            first = series.keyframe
+            if first.is_reduced and series is not file.series[0]:
+                continue  # a smaller copy of the image before
+            array, axes, notes = series.asarray(), series.axes, []
+            if not raw and first.photometric == tifffile.PHOTOMETRIC.PALETTE:
+                array, axes = np.moveaxis(first.colormap[:, array.astype(np.uint16)] >> 8, 0, -1), axes + "S"
+                array = array.astype(np.uint8)
+                notes.append("a palette was looked up")
+            if not raw and first.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+                if array.dtype.kind not in "bu":
+                    raise InputError(
+                        f"{path} says that white is zero, of {array.dtype} pixels: save it as black is zero"
+                    )
+                array = ~array if array.dtype.kind == "b" else (2**first.bitspersample - 1) - array
+                notes.append("white was zero: inverted")
+            colour = "S" in axes and first.photometric != tifffile.PHOTOMETRIC.MINISBLACK
+            alpha = colour or tifffile.EXTRASAMPLE.UNSPECIFIED not in first.extrasamples
+            if alpha and first.extrasamples and "S" in axes:
+                array = np.take(array, range(array.shape[axes.index("S")] - len(first.extrasamples)), axes.index("S"))
+                notes.append("transparency was dropped")
+            transposed, reversed_axes = ORIENTATION[_orientation(first)]
+            for pixels in _planes(array, axes):
+                turned = np.swapaxes(pixels, 0, 1) if transposed else pixels
+                turned = np.flip(turned, reversed_axes) if reversed_axes else turned
+                told = ["turned as its orientation tag says"] if transposed or reversed_axes else []
+                yield Page(np.ascontiguousarray(turned), size, (*notes, *told), channels=not colour)
+
+
+def _cut_short(file: tifffile.TiffFile) -> bool:
+    """Whether the last page that was found names a next one: tifffile leaves out pages that it does not find."""
+    tiff, handle = file.tiff, file.filehandle
+    handle.seek(file.pages[-1].offset)
+    (tags,) = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))
+    handle.seek(tags * tiff.tagsize, 1)
+    return handle.read(tiff.offsetsize) != bytes(tiff.offsetsize)
+
+
+def _orientation(page) -> int:
+    tag = page.tags.get("Orientation")
+    return int(tag.value) if tag is not None and int(tag.value) in ORIENTATION else 1
+
+
+def _tiff_pixel_size(file: tifffile.TiffFile) -> float | None:
+    """Micrometres per pixel from OME or ImageJ metadata; a resolution alone is a printer's, not a microscope's."""
+    if file.is_ome:
+        pixels = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
+        pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
+        size, unit = pixels.get("PhysicalSizeX"), pixels.get("PhysicalSizeXUnit", "µm")
+        if size and unit in MICROMETRES:
+            return float(size) * MICROMETRES[unit]
+    if file.is_imagej:
+        unit, tag = file.imagej_metadata.get("unit", ""), file.pages[0].tags.get("XResolution")
+        unit = unit.replace("\\u00B5", "µ")
+        if tag is not None and tag.value[0] and unit in MICROMETRES:
+            return tag.value[1] / tag.value[0] * MICROMETRES[unit]
+    return None
+
+
+def _pillow(path: Path, raw: bool) -> Iterator[Page]:
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # large images are no attack here
+    try:
+        with Image.open(path) as file:
+            if file.format == "PNG" and file.mode in ("RGB", "RGBA") and str(file.tile[0].args).endswith("16B"):
+                raise InputError(f"{path} is a PNG of 16-bit colours: save it as a grey PNG, or as a TIFF")  # or 8 bits
+            for index in range(getattr(file, "n_frames", 1)):
+                file.seek(index)
+                image, notes = ImageOps.exif_transpose(file), []
+                if file.getexif().get(0x0112, 1) != 1:
+                    notes.append("turned as its orientation tag says")
+                if image.mode == "P" and not raw:
+                    image = image.convert("RGB")
+                    notes.append("a palette was looked up")
+                if image.mode in ("LA", "RGBA", "PA"):
+                    image = image.convert("L" if image.mode == "LA" else "RGB")
+                    notes.append("transparency was dropped")
+                if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+                    image = image.convert("RGB")
+                pixels = np.asarray(image)
+                yield Page(pixels.astype(pixels.dtype.newbyteorder("="), copy=False), None, tuple(notes))
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _zarr(path: Path) -> Iterator[Page]:
+    node, axes, size = zarr.open(path, mode="r"), None, None
+    if isinstance(node, zarr.Group):
+        attributes = dict(node.attrs)
+        scales = (attributes.get("ome") or attributes).get("multiscales")
+        if not scales:
+            raise InputError(f"{path} is a Zarr group without OME-Zarr's multiscales: name the array in it")
+        levels, named = scales[0]["datasets"], scales[0].get("axes")
+        node = node[levels[0]["path"]]
+        if named:
+            axes = "".join(one["name"] if isinstance(one, dict) else one for one in named).upper()
+            unit = next((one.get("unit", "") for one in named if isinstance(one, dict) and one["name"] == "x"), "")
+            steps = [t["scale"] for t in levels[0].get("coordinateTransformations", ()) if t["type"] == "scale"]
+            size = steps[0][axes.index("X")] * MICROMETRES[unit] if steps and unit in MICROMETRES else None
+    axes = axes or "TCZYX"[-node.ndim :]
+    array = np.asarray(node)
+    for pixels in _planes(array.astype(array.dtype.newbyteorder("="), copy=False), axes):
+        yield Page(np.ascontiguousarray(pixels), size, channels=True)
+
+
+def _planes(array: np.ndarray, axes: str) -> Iterator[np.ndarray]:
+    """The images (H, W), or (H, W, channels), of an array with named axes; other axes are counted through."""
+    wanted = [axes.index(axis) for axis in ("Y", "X")]
+    channels = [k for k, axis in enumerate(axes) if axis in "SC" and array.shape[k] > 1]
+    if len(channels) > 1:
+        raise ValueError(f"two axes of channels, {axes}")
+    others = [k for k in range(array.ndim) if k not in (*wanted, *channels)]
+    array = np.transpose(array, (*others, *wanted, *channels))
+    for place in itertools.product(*(range(side) for side in array.shape[: len(others)])):
+        yield array[place]

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reprolib.data.images import read_image
+from reprolib.data.images import read_stack
 from reprolib.data.sources import REAL, SOURCES, Pixels, check_name
 from reprolib.errors import InputError, MissingData
 from reprolib.files import cache_folder, pixel_hash
@@ -197,7 +197,7 @@ def read_array(path: Path, spec: Pixels, size: tuple[int, int]) -> np.ndarray:
         raise MissingData(f"{path} is missing.")
     expected = (depth, *size)
     with ThreadPoolExecutor(4) as pool:  # the decoder lets go of the interpreter's lock
-        read = list(pool.map(read_image, files))
+        read = list(pool.map(read_stack, files))
     for file, array in zip(files, read, strict=True):
         if array.shape != expected or array.dtype != spec.dtype:
             raise InputError(

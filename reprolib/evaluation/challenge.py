@@ -17,7 +17,7 @@ import numpy as np
 from scipy import ndimage
 
 from reprolib import data
-from reprolib.data.images import read_tiff
+from reprolib.data import images
 from reprolib.data.sources import REAL, TEST_LABELS_BLOB, TEST_LABELS_SHA256, TEST_ROWS
 from reprolib.errors import InputError, nearest
 from reprolib.evaluation import ctc, isbi2012
@@ -27,6 +27,7 @@ from reprolib.evaluation.paper import PAPER_SEG, TABLE_1, Entry
 from reprolib.evaluation.score import curves
 from reprolib.evaluation.scores import converter
 from reprolib.files import pixel_hash, write_text
+from reprolib.printing import text_table
 
 SLICES, SIDE = 30, 512  # number of the test slices, and their side in px
 INVERTED = 0.02  # a stack is refused where its pixel error is lower by more than this once inverted
@@ -65,7 +66,7 @@ def read_stack(path: str | Path) -> np.ndarray:
         FileNotFoundError: if there is no such file.
         ValueError: a damaged file, another number or size of slices, colour, labels of cells, one value, or bad values.
     """
-    array = read_tiff(Path(path))
+    array = _read(Path(path))
     _check_shape(path, array)
     if not np.isfinite(array).all():
         raise InputError(f"{path} holds NaN or infinite values: every value must be in [0, 1]")
@@ -103,7 +104,7 @@ def read_labels(path: str | Path) -> tuple[np.ndarray, str]:
         ValueError: a damaged file, another size, or other labels than the published ones in rows 66 to 511.
     """
     path, (first, end) = Path(path), TEST_ROWS
-    array = read_tiff(path)
+    array = _read(path)
     _check_shape(path, array)
     upper, lower = array[:, : -(end - first)], array[:, -(end - first) :]
     if (found := pixel_hash(lower)) != TEST_LABELS_SHA256:
@@ -261,7 +262,7 @@ def _slices_report(scores: SliceScores, note: str) -> tuple[list[str], dict]:
     for group, rank, *errors in sorted([own, *TABLE_1], key=lambda entry: entry.warping_error):
         shown = (f"{error:.{metric.digits_of_paper}f}" for metric, error in zip(ERRORS, errors, strict=True))
         ranked.append([group, str(rank or "-"), *shown])
-    lines = [*_table(table), "", sentence, "", *_table(ranked)]
+    lines = [*text_table(table), "", sentence, "", *text_table(ranked)]
     body = {"rows": [first, end], "scores": converter.unstructure(curves(results))}
     return lines, body | {"placed": sentence, "notes": [*notes, *scores.notes]}
 
@@ -279,15 +280,17 @@ def _folder_report(name: str, scores: FolderScores) -> tuple[list[str], dict]:
         videos[video] = {"frames": frames, "cells": cells, "seg": one.score, "seg_nothing_left_out": other}
     cells, both = len(scores.found.pooled.cells), (scores.found.score, scores.everywhere.score)
     table.append(["mean", f"{sum(scores.frames.values())}", f"{cells}", *(f"{score:.4f}" for score in both)])
-    lines = [*_table(table), "", f"The paper's u-net, on hidden videos: {PAPER_SEG[name]}"]
+    lines = [*text_table(table), "", f"The paper's u-net, on hidden videos: {PAPER_SEG[name]}"]
     kept = {"videos": videos, "seg": both[0], "seg_nothing_left_out": both[1], "paper": PAPER_SEG[name]}
     return lines, kept | {"notes": [*notes, *scores.notes]}
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of text with their columns in line: the first to the left, the others to the right."""
-    first, *widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], widths)]).rstrip() for row in rows]
+def _read(path: Path) -> np.ndarray:
+    """(pages, H, W) numbers of an image file, with more axes if it has channels; a mask of bits as 0 and 1."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}: give a TIFF file")
+    array = images.read_stack(path)
+    return array.view(np.uint8) if array.dtype == bool else array
 
 
 def _check_shape(path: str | Path, array: np.ndarray) -> None:
@@ -317,7 +320,7 @@ def _mask(folder: Path, image: str, size: Sequence[int]) -> np.ndarray:
     path = next((path for path in paths if path.exists()), None)
     if path is None:
         raise FileNotFoundError(f"{folder / f'{video}_RES'} lacks {paths[0].name}, the mask of a gold frame")
-    array = read_tiff(path)
+    array = _read(path)
     if array.shape != (1, *size):
         raise InputError(f"{path} is {array.shape} px, but a mask of this set is one page of {size[0]} x {size[1]} px")
     if array.dtype.kind not in "ui" or array.min() < 0:

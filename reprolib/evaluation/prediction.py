@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import nn
 
+from reprolib.data.dataset import padded
 from reprolib.experiment import Experiment
 from reprolib.geometry import VALID
 from reprolib.progress import Report
@@ -18,7 +19,7 @@ from reprolib.tiling import predict
 def predict_as_trained(
     experiment: Experiment,
     model: nn.Module,
-    images: np.ndarray,
+    images: Sequence[np.ndarray],
     report: Report | None = None,
     rotations: Sequence[float] = (0.0,),
 ) -> np.ndarray:
@@ -28,25 +29,27 @@ def predict_as_trained(
 
 def predict_cells(
     model: nn.Module,
-    images: np.ndarray,
+    images: Sequence[np.ndarray],
     report: Report | None = None,
     rotations: Sequence[float] = (0.0,),
     scale: float = 1.0,
     flips: bool = False,
 ) -> np.ndarray:
-    """(N, H, W) float32 probability of class 1 (cell, not membrane) of images (N, H, W), each in one piece.
+    """(N, H, W) float32 probability of class 1 (cell, not membrane) of images (H, W), each in one piece.
 
-    rotations, scale, flips: as in ``tiling.predict``.
+    Args:
+        images: N arrays (H, W), or one array (N, H, W). Where they differ in size, the result is padded with 0.
+        rotations, scale, flips: as in ``tiling.predict``.
     """
-    height, width = scaled_sides(images.shape[1:], scale) if scale != 1 else images.shape[1:]
-    side = math.ceil(math.hypot(height, width)) if any(angle % 90 for angle in rotations) else max(height, width)
-    tile = getattr(model, "geometry", VALID).covering(side)
     planes = []
     for count, image in enumerate(images, start=1):
+        height, width = scaled_sides(image.shape, scale) if scale != 1 else image.shape
+        side = math.ceil(math.hypot(height, width)) if any(angle % 90 for angle in rotations) else max(height, width)
+        tile = getattr(model, "geometry", VALID).covering(side)
         planes.append(predict(model, image, tile=tile, rotations=rotations, flips=flips, scale=scale)[1])
         if report and count == len(images):
             report(f"predicted {count} images")
-    return np.stack(planes)
+    return padded(planes)
 
 
 def covering_tile(side: int) -> int:

@@ -17,6 +17,7 @@ from reprolib.data.sources import TEST_LABELS_SHA256, TEST_ROWS
 from reprolib.errors import InputError
 from reprolib.evaluation import isbi2012
 from reprolib.evaluation.cells import SMALLEST, evaluate_cells, gold_cells, watershed_scores
+from reprolib.evaluation.detection import detection
 from reprolib.evaluation.isbi2012 import Result
 from reprolib.evaluation.metric import METRICS
 from reprolib.evaluation.prediction import predict_as_trained, predict_cells
@@ -73,14 +74,15 @@ def score(
     held_out, training = held_out_indices(experiment, dataset), training_indices(experiment, dataset)
 
     def predicted(indices: Sequence[int], angles: Sequence[float] = (0.0,)) -> np.ndarray:
-        return predict_as_trained(experiment, model, dataset.images[list(indices)], report, angles)
+        images = [dataset.image(index) for index in indices]
+        return fitted(predict_as_trained(experiment, model, images, report, angles), dataset)
 
     def evaluated(indices: Sequence[int], probability: np.ndarray) -> dict[str, Result]:
         return evaluate(dataset, indices, probability, experiment.connectivity)
 
+    trained = predicted(training)
     at_training = {
-        metric: AtThreshold(result.score, result.threshold)
-        for metric, result in evaluated(training, predicted(training)).items()
+        metric: AtThreshold(result.score, result.threshold) for metric, result in evaluated(training, trained).items()
     }
     fields: dict = {"training": at_training}
     if held_out:
@@ -107,6 +109,9 @@ def score(
                 "cells": gold_cells(names, gold, probability, ignore, smallest, experiment.connectivity),
                 "watershed": watershed_scores(names, gold, probability, ignore, smallest),
             }
+        if dataset.name.startswith("own-"):
+            parts = [_parts(dataset, *part) for part in ((held_out, probability), (training, trained))]
+            fields["detection"] = detection(*parts[0], parts[1])
         if rotations:
             results = evaluated(held_out, predicted(held_out, SEVEN_ROTATIONS))
             fields["rotated"] = Rotated(
@@ -126,7 +131,8 @@ def curve_point(experiment: Experiment, model: nn.Module, dataset: Dataset) -> d
     for name, indices in parts.items():
         if indices:
             few = [indices[k] for k in sorted({0, len(indices) // 2, len(indices) - 1})]
-            probability = predict_cells(model, dataset.images[few], scale=experiment.scale)
+            images = [dataset.image(index) for index in few]
+            probability = fitted(predict_cells(model, images, scale=experiment.scale), dataset)
             results = evaluate(dataset, few, probability, experiment.connectivity, (0.5,))
             point[name] = {metric: float(f"{result.score:.6g}") for metric, result in results.items()}
     return point
@@ -184,6 +190,19 @@ def silver(experiment: Experiment, model: nn.Module, report: Report | None = Non
     every, smallest = np.zeros(truth.shape, bool), SMALLEST[experiment.data]
     results = evaluate_cells(names, truth, probability, every, smallest, experiment.connectivity)
     return SilverScores(curves(results), watershed_scores(names, truth, probability, every, smallest))
+
+
+def _parts(dataset: Dataset, indices: Sequence[int], probability: np.ndarray) -> tuple[list[np.ndarray], ...]:
+    """Object numbers, probabilities and grey values of some images, each without padding."""
+    gold = [dataset.own_part(dataset.instances[index], index) for index in indices]
+    planes = [dataset.own_part(plane, index) for index, plane in zip(indices, probability, strict=True)]
+    return gold, planes, [dataset.image(index) for index in indices]
+
+
+def fitted(probability: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Probabilities (N, h, w) of some images, padded with 0 to the sides of the data set's arrays."""
+    rows, columns = (whole - side for whole, side in zip(dataset.images.shape[1:], probability.shape[1:], strict=True))
+    return np.pad(probability, ((0, 0), (0, rows), (0, columns))) if rows or columns else probability
 
 
 def curves(results: Mapping[str, Result]) -> dict[str, Curve]:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from reprolib import data, train
-from reprolib.data.images import open_image
 from reprolib.errors import InputError
 from reprolib.evaluation import ctc
 from reprolib.evaluation.cells import SMALLEST
 from reprolib.evaluation.prediction import predict_as_trained
 from reprolib.files import replacing
-from reprolib.own.large import GIBIBYTE, predict_file
 from reprolib.progress import Progress, Report
-from reprolib.runs import records
-from reprolib.runs.machine import number_format
 from reprolib.runs.records import Record
 from reprolib.tiling import SEVEN_ROTATIONS
 
@@ -70,28 +66,6 @@ def export(
     return output
 
 
-def cells(probability: Path, output: Path, threshold: float, smallest: int = 0, connectivity: int = 4) -> int:
-    """Cells of an image that `large.predict_file` wrote, as a label image; gives their number.
-
-    Args:
-        probability: 8-bit image, 255 = certainly cell.
-        output: .png or .tif; uint16, 0 = background, one number for each connected component.
-        threshold: of the probability, in [0, 1]; see `cells_threshold` for the one fixed on training images.
-        smallest: components of fewer px are dropped.
-        connectivity: 4 or 8, see `ctc.instances`.
-
-    Raises:
-        ValueError: if there are more than 65,535 cells, or as `ctc.instances`.
-    """
-    labels = ctc.instances(open_image(probability) > 255 * threshold, smallest=smallest, connectivity=connectivity)
-    count = int(labels.max())
-    if count >= 2**16:
-        raise InputError(f"{count} cells are more than a 16-bit label image holds: raise threshold or smallest")
-    with replacing(output) as aside:
-        Image.fromarray(labels.astype(np.uint16)).save(aside, "PNG" if output.suffix.lower() == ".png" else "TIFF")
-    return count
-
-
 def cells_threshold(run: Record) -> float:
     """The threshold of a run's cells: 0.5, argmax, if it follows the release (8-connected components).
 
@@ -109,63 +83,6 @@ def segment(run: Record, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     probability = predict_as_trained(experiment, train.network(run), images)
     smallest = SMALLEST.get(experiment.data, 0)
     return probability, ctc.instances(probability, cells_threshold(run), smallest, experiment.connectivity)
-
-
-def predict(
-    record: Path,
-    image: Path,
-    output: Path,
-    tile: int | None = None,
-    memory: float = 1.0,
-    fast: bool = False,
-    cells_file: Path | None = None,
-    threshold: float | None = None,
-    smallest: int = 0,
-    report: Report = print,
-) -> Iterator[str]:
-    """Segment an image file with a recorded network, and write its cells if asked for; yields a line on each file.
-
-    Args:
-        record: of a run, with its weights beside it.
-        image, output, tile: as for `large.predict_file`.
-        memory: GiB for the features of one tile.
-        fast: compute in bfloat16 where the processor does.
-        cells_file: where the cells go, .png or .tif; None writes none.
-        threshold: of the cells; None: `cells_threshold`.
-        smallest: px; smaller cells are dropped.
-
-    Raises:
-        InputError: if a value is out of range or two files are one; or as `large.predict_file` and `cells`.
-    """
-    if cells_file is None and (threshold is not None or smallest):
-        raise InputError("threshold and smallest are about cells: say where to write them, --cells FILE")
-    if cells_file and cells_file.suffix.lower() not in (".png", ".tif", ".tiff"):
-        raise InputError(f"{cells_file} must end in .png or .tif: labels are kept without loss")
-    if cells_file and cells_file.resolve() in (output.resolve(), image.resolve()):
-        raise InputError(f"{cells_file} is the image or its probability: give the cells a file of their own")
-    run = records.read(record)
-    level = cells_threshold(run) if threshold is None else threshold
-    if not 0 <= level <= 1 or smallest < 0:
-        raise InputError(f"threshold must be in [0, 1], not {level}, and smallest 0 px or more")
-    model = train.network(run)
-    reduced = fast and number_format(next(model.parameters()).device) == "bfloat16"
-    if fast and not reduced:
-        report("this processor does not compute in bfloat16: --fast changes nothing")
-    height, width = predict_file(
-        model,
-        image,
-        output,
-        tile=tile,
-        memory=memory * GIBIBYTE,
-        report=report,
-        reduced=reduced,
-        flips=run.experiment.mean_of_flips,
-        scale=run.experiment.scale,
-    )
-    yield f"{output}: probability of class 1, {height} x {width} px"
-    if cells_file:
-        count = cells(output, cells_file, level, smallest, run.experiment.connectivity)
-        yield f"{cells_file}: {count} cells, above the probability {level:g}"
 
 
 def _slices(runs: Sequence[Record], output: Path, angles: Sequence[float], report: Report) -> Path:

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from PIL import Image
 from torch import nn
 
-from reprolib.data.images import open_image
+from reprolib.data.images import open_grey
 from reprolib.errors import InputError
 from reprolib.files import replacing
 from reprolib.geometry import VALID
@@ -54,9 +53,16 @@ def fitting_tile(model: nn.Module, side: int, memory: float = GIBIBYTE) -> int:
     return min(covering, affordable - (affordable - geometry.smallest) % geometry.stride)
 
 
-def predict_file(
+def predict_file(model: nn.Module, source: Path, target: Path, **options) -> tuple[int, int]:
+    """As `predict_image`, of an image file of any size (see `images.open_grey`); gives its height and width in px."""
+    image = open_grey(source)
+    predict_image(model, image, target, **options)
+    return image.shape
+
+
+def predict_image(
     model: nn.Module,
-    source: Path,
+    image: np.ndarray,
     target: Path,
     tile: int | None = None,
     memory: float = GIBIBYTE,
@@ -64,47 +70,33 @@ def predict_file(
     reduced: bool = False,
     flips: bool = False,
     scale: float = 1.0,
-) -> tuple[int, int]:
-    """Segment an image file of any size: the probability of class 1 as an 8-bit file, 255 = certain.
+) -> None:
+    """Segment an image of any size: the probability of class 1 as an 8-bit TIFF, 255 = certain, written as it comes.
 
     Args:
         model: a network with a ``geometry``; put on its device already.
-        source: a grey image (TIFF, PNG ...), one page.
-        target: .tif, written as it comes; or .png, held in memory first. Written aside, then renamed.
+        image: (H, W) grey values, in memory or mapped.
+        target: .tif; written aside, then renamed.
         tile: side of the input tile in px; None chooses it by ``memory`` (see ``fitting_tile``).
         memory: bytes for the features of one tile.
         report: called with a line of progress and the time left now and then.
         reduced, flips, scale: see ``tiling.predict``. With flips, or at another scale, the image and its probabilities
             are held in memory.
 
-    Returns:
-        Height and width of the image in px.
-
     Raises:
-        ValueError: if the image is not grey or not one page, is constant or not finite, or the target has another
-            ending; or as ``fitting_tile``.
-        OSError: if the source cannot be read.
+        InputError: if the image is constant or not finite, or the target has another ending; or as ``fitting_tile``.
     """
-    ending = Path(target).suffix.lower()
-    if ending not in (".tif", ".tiff", ".png"):
-        raise InputError(f"{target} must end in .png or .tif: probabilities are kept without loss")
-    image = open_image(source)
+    if Path(target).suffix.lower() not in (".tif", ".tiff"):
+        raise InputError(f"{target} must end in .tif: probabilities are written tile by tile, without loss")
     sides = scaled_sides(image.shape, scale) if scale != 1 else image.shape
     tile = tile or fitting_tile(model, max(sides), memory)
     with replacing(Path(target)) as aside:
-        if ending == ".png":
-            output = np.empty(image.shape, np.uint8)
-        else:
-            output = tifffile.memmap(aside, shape=image.shape, dtype=np.uint8, photometric="minisblack")
+        output = tifffile.memmap(aside, shape=image.shape, dtype=np.uint8, photometric="minisblack")
         if flips or scale != 1:
             output[...] = np.round(255 * predict(model, image, tile, reduced=reduced, flips=flips, scale=scale)[1])
         else:
             fill(model, image, output, tile, report, reduced)
-        if ending == ".png":
-            Image.fromarray(output).save(aside, "PNG")
-        else:
-            output.flush()
-    return image.shape
+        output.flush()
 
 
 def fill(
@@ -126,7 +118,7 @@ def fill(
     height, width = image.shape
     mean, spread = grey_values(image)
     places = [(top, left) for top in origins(height, side, step) for left in origins(width, side, step)]
-    with evaluating(model, reduced), Progress(len(places), "tile", report) as progress:
+    with evaluating(model, reduced), Progress(len(places), "tile", report if len(places) > 1 else None) as progress:
         for top, left in places:
             values = (window(image, top - halo, left - halo, tile) - mean) / spread
             probability = probabilities(model, values.astype(np.float32), reduced)[1].numpy()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from reprolib.errors import InputError
+from reprolib.evaluation.detection import Detection
 from reprolib.experiment import Experiment
 from reprolib.own.folder import load_folder
+from reprolib.own.recipe import recipe
+from reprolib.own.report import write_report
 from reprolib.runs import records
 from reprolib.runs.records import Record
 from reprolib.train import add_rotations
@@ -17,7 +21,7 @@ from reprolib.train import train as train_experiment
 
 
 def train(
-    experiment: Experiment,
+    fields: Mapping[str, object],
     images: Path | None = None,
     device: str = "auto",
     threads: int = 0,
@@ -25,34 +29,55 @@ def train(
     rotations: bool = False,
     keep_weights: bool = True,
     folder: Path | None = None,
+    minutes: float = 15.0,
 ) -> Record | None:
     """Train and record an experiment unless it is recorded already; then that record is returned.
 
     Args:
-        images: a folder of images of one's own, see `load_folder`; the experiment is then about these.
+        fields: of the experiment, see `Experiment`.
+        images: a folder of images of one's own, see `load_folder`; the experiment is then about these, and what
+            ``fields`` leave open is chosen by `recipe`, the steps by ``minutes``.
         threads: of the processor; 0 leaves the choice to PyTorch.
         again: train even if it is recorded.
         device, rotations, keep_weights, folder: as for `reprolib.train.train`. Rotations are added to a record.
 
     Raises:
-        InputError: if a value is out of range, or as `load_folder` and `reprolib.train.train`.
+        InputError: if a value is out of range, and as `load_folder`, `recipe` and `reprolib.train.train`.
     """
     if threads < 0:
         raise InputError(f"threads must be 1 or more, not {threads}")
     if threads:
         torch.set_num_threads(threads)
-    dataset = None
     if images:
         dataset = load_folder(images)
         # The name holds the pixels' hash: other images under the same folder name are another experiment.
         name = f"{dataset.name}-{dataset.hashes['images'][:8]}{dataset.hashes['labels'][:8]}"
         dataset = dataclasses.replace(dataset, name=name)
-        experiment = experiment.replace(data=name)
+        experiment = recipe(dataset, minutes, fields, device)
+        shown = " ".join(f"{name}={value}" for name, value in experiment.departures().items() if name != "data")
+        print(f"{len(dataset.images)} images; {shown}", flush=True)
+    else:
+        dataset, experiment = None, Experiment(**fields)
     record = records.find(experiment, (folder,) if folder else None)
     if record and not again:
         test = record.scores.test  # all there is to rotate where no image is held out
         if rotations and not (record.scores.rotated or (test and test.rotated)):
             record = add_rotations(record, print, dataset)
         return record
-    train_experiment(experiment, device, print, folder, dataset, keep_weights, rotations)
+    trained = train_experiment(experiment, device, print, folder, dataset, keep_weights, rotations)
+    if trained.scores.detection and keep_weights:
+        page = trained.path.with_suffix(".html")
+        write_report(trained, dataset, page)
+        print(f"{summary(trained.scores.detection)}\nreport: {page}")
     return None
+
+
+def summary(chosen: Detection) -> str:
+    """What was found on held-out images, in a sentence."""
+    counts, settings = chosen.counts, chosen.settings
+    how = f"watershed from {settings.seed:g}" if settings.seed else "connected components"
+    return (
+        f"held out: F1 {counts.f1:.2f} at IoU 0.5 (precision {counts.precision:.2f}, recall {counts.recall:.2f}; "
+        f"{counts.found + counts.missed} objects); Otsu's threshold alone: {chosen.otsu.f1:.2f}. Cells are {how}, "
+        f"above {settings.threshold:g}, of {settings.smallest} px or more"
+    )

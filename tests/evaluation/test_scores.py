@@ -11,6 +11,7 @@ from made_cells import NAMES, frames
 from reprolib.errors import NotRecorded
 from reprolib.evaluation import scores
 from reprolib.evaluation.cells import evaluate_cells, gold_cells, watershed_scores
+from reprolib.evaluation.detection import Counts, Detection, Settings
 from reprolib.evaluation.isbi2012 import THRESHOLDS
 from reprolib.evaluation.metric import METRICS
 from reprolib.evaluation.score import curves
@@ -41,6 +42,7 @@ def whole() -> Scores:
         rotated=Rotated((0.0, 90.0), found, {"seg": 0.5}, images),
         test=scores.TestScores((66, 512), "0" * 64, view, view),
         silver=SilverScores(found, watershed),
+        detection=Detection(Settings(0.5, 0.9, 12, 3), Counts(5, 1, 2), Counts(1, 5, 0)),
     )
 
 

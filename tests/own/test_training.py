@@ -33,5 +33,5 @@ def test_rotations_are_added_to_a_record_that_has_none(monkeypatch, scores, adde
     monkeypatch.setattr(records, "find", lambda experiment, folders=None: known)
     monkeypatch.setattr(training, "add_rotations", lambda record, *_: calls.append(record) or record)
     monkeypatch.setattr(training, "train_experiment", lambda *_: pytest.fail("it is recorded already"))
-    assert training.train(RUN, rotations=True) is known and len(calls) == added
-    assert training.train(RUN) is known and len(calls) == added
+    assert training.train(RUN.departures(), rotations=True) is known and len(calls) == added
+    assert training.train(RUN.departures()) is known and len(calls) == added

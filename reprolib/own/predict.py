@@ -1,0 +1,227 @@
+"""Segment images of one's own with a recorded network: probabilities, cells, outlines and measurements in a folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from skimage.measure import regionprops_table
+
+from reprolib import train
+from reprolib.data.images import ENDINGS, grey, open_plain, read_pages
+from reprolib.errors import InputError
+from reprolib.evaluation import ctc
+from reprolib.evaluation.detection import Settings
+from reprolib.files import replacing, write_text
+from reprolib.own.export import cells_threshold
+from reprolib.own.large import GIBIBYTE, predict_image
+from reprolib.own.overlay import save_overlay
+from reprolib.own.pairs import image_files, stem
+from reprolib.progress import Report
+from reprolib.runs import records
+from reprolib.runs.machine import number_format
+
+SETTINGS = "settings.json"  # of the folder of results
+LARGEST_OVERLAY = 2**24  # px
+# scikit-image's names of what is measured, with the power of the pixel size that turns px into micrometres
+MEASURED = {
+    "area": 2,
+    "centroid": 1,
+    "intensity_mean": 0,
+    "axis_major_length": 1,
+    "axis_minor_length": 1,
+    "eccentricity": 0,
+    "orientation": 0,
+}
+
+
+def predict(
+    record: Path,
+    inputs: Sequence[Path],
+    folder: Path,
+    tile: int | None = None,
+    memory: float = 1.0,
+    fast: bool = False,
+    threshold: float | None = None,
+    smallest: int | None = None,
+    cells: bool = True,
+    report: Report = print,
+) -> Iterator[str]:
+    """Segment images; yields a line an image. What is in the folder already is not done again.
+
+    For each image NAME, or NAME-003 of a stack: NAME.probability.tif (8-bit, 255 = certainly cell), NAME.cells.tif (a
+    number an object), NAME.outlines.png and NAME.csv, what is measured of each object; for all of them cells.csv.
+
+    Args:
+        record: of a run, with its weights beside it.
+        inputs: image files, or folders of them.
+        folder: for the results; it must hold none of the inputs.
+        tile: side of the input tile in px; None: as large as ``memory`` (GiB for one tile's features) allows.
+        fast: compute in bfloat16 where the processor does.
+        threshold: of the cells, which are then connected components; None: the settings that the record has chosen on
+            its held-out images (`detection`), or of a network of the book `export.cells_threshold`.
+        smallest: px; smaller cells are dropped.
+        cells: False writes the probabilities alone, as large images may need.
+
+    Raises:
+        InputError: if a value is out of range, an input is no image, two have one name or lie in the folder of results,
+            or the folder holds results of another network or other settings.
+    """
+    run = records.read(record)
+    chosen = run.scores.detection
+    settings = chosen.settings if chosen else Settings(cells_threshold(run), None, 0)
+    if threshold is not None:
+        settings = replace(settings, threshold=threshold, seed=None)
+    if smallest is not None:
+        settings = replace(settings, smallest=smallest)
+    if not 0 <= settings.threshold <= 1 or settings.smallest < 0 or not memory > 0:
+        given = f"{settings.threshold}, {settings.smallest}, {memory}"
+        raise InputError(f"threshold is in [0, 1], smallest 0 px or more, memory above 0 GiB: not {given}")
+    files, folder = list_inputs(inputs), Path(folder)
+    if inside := [file for file in files if file.resolve().parent == folder.resolve()]:
+        raise InputError(f"{inside[0]} lies in the folder for the results: give --to a folder of its own")
+    model = train.network(run)
+    reduced = fast and number_format(next(model.parameters()).device) == "bfloat16"
+    if fast and not reduced:
+        report("this processor does not compute in bfloat16: --fast changes nothing")
+    about = {"record": run.experiment.key, "weights": run.weights.sha256, "bfloat16": reduced, **asdict(settings)}
+    _keep_settings(folder, about)
+    for file in files:
+        for name, image, pixel_size in _images(file):
+            measured, target = folder / f"{name}.csv", folder / f"{name}.probability.tif"
+            if measured.exists() or (not cells and target.exists()):
+                yield f"{name}: done before"
+                continue
+            predict_image(
+                model,
+                image,
+                target,
+                tile=tile,
+                memory=memory * GIBIBYTE,
+                report=report,
+                reduced=reduced,
+                flips=run.experiment.mean_of_flips,
+                scale=run.experiment.scale,
+            )
+            if not cells:
+                yield f"{name}: {image.shape[0]} x {image.shape[1]} px"
+                continue
+            labels = _cells(settings, open_plain(target), run.experiment.connectivity)
+            save_labels(folder / f"{name}.cells.tif", labels, pixel_size)
+            if image.size <= LARGEST_OVERLAY:
+                save_overlay(folder / f"{name}.outlines.png", image, labels)
+            write_text(measured, _csv(measure(labels, image, pixel_size)))  # last: it tells that all is there
+            yield f"{name}: {labels.max()} cells"
+    if cells:
+        yield f"{_all_measurements(folder)}: the measurements of all images"
+
+
+def list_inputs(inputs: Sequence[Path]) -> list[Path]:
+    """The image files that are meant, folders opened, in natural order.
+
+    Raises:
+        FileNotFoundError: if one is not there, or a folder holds no image.
+        InputError: if two have one name.
+    """
+    files: list[Path] = []
+    for one in map(Path, inputs):
+        if one.is_dir() and one.suffix.lower() != ".zarr":
+            if not (within := image_files(one)):
+                raise FileNotFoundError(f"{one} holds no image ({', '.join(ENDINGS)})")
+            files += within
+        elif one.exists():
+            files.append(one)
+        else:
+            raise FileNotFoundError(f"{one} does not exist: give image files or folders of them")
+    names: dict[str, Path] = {}
+    for file in files:
+        if (other := names.setdefault(stem(file), file)) is not file:
+            raise InputError(f"{other} and {file} have one name: their results would be too")
+    return files
+
+
+def measure(labels: np.ndarray, image: np.ndarray, pixel_size: float | None = None) -> dict[str, np.ndarray]:
+    """What scikit-image measures of each object, by column, in px; and in micrometres where the pixel size is known.
+
+    Args:
+        labels, image: (H, W), object numbers and grey values.
+        pixel_size: in micrometres.
+    """
+    table = regionprops_table(labels, intensity_image=np.asarray(image), properties=("label", *MEASURED))
+    if pixel_size is None:
+        return table
+    scaled = {}
+    for column, values in table.items():
+        power = MEASURED.get(column.split("-")[0], 0)
+        if power:
+            scaled[f"{column} ({'um2' if power == 2 else 'um'})"] = values * pixel_size**power
+    return table | scaled
+
+
+def save_labels(path: Path, labels: np.ndarray, pixel_size: float | None = None) -> None:
+    """Object numbers (H, W) as compressed TIFF, 16-bit while they fit; the pixel size (micrometres) as OME has it."""
+    numbers = labels.astype(np.uint16 if labels.max(initial=0) < 2**16 else np.uint32)
+    size = {"PhysicalSizeX": pixel_size, "PhysicalSizeY": pixel_size} if pixel_size else {}
+    with replacing(path) as aside:
+        tifffile.imwrite(aside, numbers, compression="zlib", ome=bool(size), metadata={"axes": "YX", **size})
+
+
+def _cells(settings: Settings, probability: np.ndarray, connectivity: int) -> np.ndarray:
+    """Object numbers (H, W) of a probability as it is on the disk: 8-bit, 255 = certain."""
+    if settings.seed is None:
+        above = probability > 255 * settings.threshold
+        return ctc.instances(above, smallest=settings.smallest, connectivity=connectivity)
+    return settings.objects(probability / np.float32(255))
+
+
+def _images(file: Path) -> Iterator[tuple[str, np.ndarray, float | None]]:
+    """Name, grey values and pixel size of each image of a file; mapped where it is a plain TIFF."""
+    plain = open_plain(file)
+    if plain is not None:
+        yield stem(file), plain, None
+        return
+    pages = read_pages(file)
+    for number, page in enumerate(pages):
+        name = stem(file) if len(pages) == 1 else f"{stem(file)}-{number:03d}"
+        yield name, grey(page, file)[0], page.pixel_size
+
+
+def _keep_settings(folder: Path, settings: dict) -> None:
+    """Write the settings to the folder, or hold them against those that are there."""
+    path = folder / SETTINGS
+    if path.exists():
+        if json.loads(path.read_text(encoding="utf-8")) != settings:
+            raise InputError(f"{folder} holds results of another network or other settings: give another folder")
+    else:
+        write_text(path, json.dumps(settings, indent=1) + "\n")
+
+
+def _csv(table: dict[str, np.ndarray]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*(values.tolist() for values in table.values()), strict=True))
+    return text.getvalue()
+
+
+def _all_measurements(folder: Path) -> Path:
+    """One table of all images' measurements, their names in the first column; what one lacks stays empty."""
+    target, rows, columns = folder / "cells.csv", [], {"image": None}
+    for path in sorted(folder.glob("*.csv")):
+        if path != target:
+            with path.open(encoding="utf-8", newline="") as file:
+                reader = csv.DictReader(file)
+                rows += [{"image": path.stem, **row} for row in reader]
+                columns |= dict.fromkeys(reader.fieldnames or ())
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(target, text.getvalue())
+    return target

@@ -1,0 +1,91 @@
+"""A recipe for images of one's own: what a network for them needs, read off the images; steps as time allows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import ndimage
+
+from reprolib import train
+from reprolib.data.dataset import Dataset
+from reprolib.errors import InputError
+from reprolib.experiment import Experiment
+from reprolib.files import cache_folder, write_text
+from reprolib.geometry import VALID
+from reprolib.resample import scaled_sides
+from reprolib.runs.machine import choose_device
+
+WIDEST = 90.0  # px, of an object's longer side: about half of what the network sees at once
+TILE = 380  # px
+WARM, TIMED = 3, 8  # steps of the probe
+FEWEST, MOST = 100, 60_000  # steps
+SHARE = 0.9  # of the time is for steps; the rest for scores
+
+
+def recipe(dataset: Dataset, minutes: float, fields: Mapping[str, object], device: str = "auto") -> Experiment:
+    """The experiment for a data set of one's own, with the steps that the time allows on this machine.
+
+    The images are reduced until the median object is at most WIDEST px long; the border term alone weighs, since
+    objects are few in some images; grey values vary by 30 %, images are mirrored, predictions are the mean of four
+    mirror images: what the book's cell networks have (chapter 9).
+
+    The steps are chosen once: what a probe of some steps took is kept in the cache folder, so that the same command
+    goes on with the same experiment. The record holds them.
+
+    Args:
+        minutes: for the training, above 0.
+        fields: of the experiment, set by the user; they go before the recipe's. With ``steps`` there is no probe.
+
+    Raises:
+        InputError: if minutes or a field is out of range.
+    """
+    if not minutes > 0:
+        raise InputError(f"minutes must be above 0, not {minutes}")
+    scale = float(f"{min(1.0, WIDEST / max(longest_side(dataset), 1.0)):.2g}")
+    largest = max(max(scaled_sides(dataset.image(k).shape, scale)) for k in range(len(dataset.images)))
+    chosen = {
+        "data": dataset.name,
+        "fold": 1,
+        "width": 16,
+        "scale": scale,
+        "tile": min(TILE, VALID.covering(largest)),
+        "weights": "borders",
+        "grey": 0.3,
+        "flip": True,
+        "mean_of_flips": True,
+        "connectivity": 8,
+        "optimiser": "adam",
+        "fused": True,
+        "schedule": "cosine",
+    }
+    experiment = Experiment(**(chosen | dict(fields)))
+    if "steps" in fields:
+        return experiment
+    name = hashlib.sha256(json.dumps([experiment.key, minutes, device]).encode()).hexdigest()[:16]
+    kept = cache_folder() / "probes" / f"{name}.json"
+    if not kept.exists():
+        steps = round(SHARE * 60 * minutes / seconds_a_step(experiment, dataset, device))
+        write_text(kept, json.dumps({"steps": min(MOST, max(FEWEST, steps))}) + "\n")
+    return experiment.replace(steps=json.loads(kept.read_text(encoding="utf-8"))["steps"])
+
+
+def longest_side(dataset: Dataset) -> float:
+    """Median, over the objects, of the longer side of the box around each, px; 0 where there is none."""
+    boxes = [box for labels in dataset.instances for box in ndimage.find_objects(labels) if box is not None]
+    return float(np.median([max(part.stop - part.start for part in box) for box in boxes])) if boxes else 0.0
+
+
+def seconds_a_step(experiment: Experiment, dataset: Dataset, device: str = "auto") -> float:
+    """What a step takes here: a few are run and thrown away."""
+    chosen = choose_device(device)
+    samples, state = train.prepare(experiment, dataset, chosen), train.initial_state(experiment, chosen)
+    drawn = train.draw_samples(experiment, range(1, WARM + TIMED + 1), len(samples), chosen)
+    for number, one in enumerate(drawn, start=1):
+        if number == WARM + 1:
+            begin = time.perf_counter()
+        float(train.train_step(experiment, state, samples, number, one))  # waits for a GPU
+    return (time.perf_counter() - begin) / TIMED
