@@ -12,7 +12,7 @@ from reprolib.data.images import Page
 from reprolib.errors import InputError
 
 NEIGHBOURS = np.ones((3, 3), int)  # pixels that meet at a corner are of one object
-FRAGMENTS = 2.0  # pieces an object, on the average: more than that are no instance numbers
+FRAGMENTS = 1.5  # pieces an object, on the average: more than that are no instance numbers
 CLASSES = 20  # so many different numbers may be classes; more are a mask's grey values
 
 
@@ -58,13 +58,9 @@ def instances(page: Page, path: Path) -> Labels:
         return Labels(mask.astype(np.int32), tuple(notes))
     pieces = _pieces(numbers)
     if pieces > FRAGMENTS * objects:
-        what = (
-            "perhaps classes, not objects"
-            if objects <= CLASSES
-            else "perhaps a mask that went through JPEG or was resized"
-        )
+        what = "classes, not objects" if objects <= CLASSES else "a mask that went through JPEG or was resized"
         raise InputError(
-            f"{path} has {objects} numbers in {pieces} pieces, {what}: give each object a number of its own, "
+            f"{path} has {objects} numbers in {pieces} pieces, perhaps {what}: give each object a number of its own, "
             "or save a mask of 0 and 255"
         )
     if last > objects:
