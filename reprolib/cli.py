@@ -185,7 +185,9 @@ def plan(action, workers, hours, resumable, only, folder) -> int:
 @click.option("--threshold", type=float, help="Of cells, then components (default: as chosen in training).")
 @click.option("--smallest", type=int, metavar="PX", help="Drop smaller cells (default: as chosen in training).")
 @click.option("--no-cells", is_flag=True, help="Write the probabilities alone.")
-def predict(record, inputs, folder, tile, memory, fast, threshold, smallest, no_cells) -> int:
+@click.option("--device", default="auto", help="auto (default), cpu or cuda.")
+@click.option("--threads", default=0, help="Processor threads (default: as many as PyTorch chooses).")
+def predict(record, inputs, folder, tile, memory, fast, threshold, smallest, no_cells, device, threads) -> int:
     """Segment INPUTS, image files or folders of them, with the network of a RECORD (.json, its weights beside it).
 
     For each image: NAME.probability.tif (255 = certainly cell), NAME.cells.tif (a number an object), NAME.outlines.png
@@ -193,8 +195,9 @@ def predict(record, inputs, folder, tile, memory, fast, threshold, smallest, no_
     """
     from reprolib.own.predict import predict
 
-    for line in predict(record, inputs, folder, tile, memory, fast, threshold, smallest, not no_cells, report=say):
-        print(line)
+    chosen = (tile, memory, fast, threshold, smallest, not no_cells, say, device, threads)
+    for line in predict(record, inputs, folder, *chosen):
+        print(line, flush=True)
     return 0
 
 

@@ -25,7 +25,7 @@ from reprolib.own.overlay import save_overlay
 from reprolib.own.pairs import image_files, stem
 from reprolib.progress import Report
 from reprolib.runs import records
-from reprolib.runs.machine import number_format
+from reprolib.runs.machine import choose_device, number_format, set_threads
 
 SETTINGS = "settings.json"  # of the folder of results
 LARGEST_OVERLAY = 2**24  # px
@@ -52,6 +52,8 @@ def predict(
     smallest: int | None = None,
     cells: bool = True,
     report: Report = print,
+    device: str = "auto",
+    threads: int = 0,
 ) -> Iterator[str]:
     """Segment images; yields a line an image. What is in the folder already is not done again.
 
@@ -68,6 +70,8 @@ def predict(
             its held-out images (`detection`), or of a network of the book `export.cells_threshold`.
         smallest: px; smaller cells are dropped.
         cells: False writes the probabilities alone, as large images may need.
+        device: "auto" (a GPU where there is one), "cpu" or "cuda".
+        threads: of the processor; 0 leaves the choice to PyTorch.
 
     Raises:
         InputError: if a value is out of range, an input is no image, two have one name or lie in the folder of results,
@@ -86,8 +90,10 @@ def predict(
     files, folder = list_inputs(inputs), Path(folder)
     if inside := [file for file in files if file.resolve().parent == folder.resolve()]:
         raise InputError(f"{inside[0]} lies in the folder for the results: give --to a folder of its own")
-    model = train.network(run)
-    reduced = fast and number_format(next(model.parameters()).device) == "bfloat16"
+    set_threads(threads)
+    chosen_device = choose_device(device)
+    model = train.network(run).to(chosen_device)
+    reduced = fast and number_format(chosen_device) == "bfloat16"
     if fast and not reduced:
         report("this processor does not compute in bfloat16: --fast changes nothing")
     about = {"record": run.experiment.key, "weights": run.weights.sha256, "bfloat16": reduced, **asdict(settings)}

@@ -6,15 +6,13 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
-from reprolib.errors import InputError
 from reprolib.evaluation.detection import Detection
 from reprolib.experiment import Experiment
 from reprolib.own.folder import load_folder
 from reprolib.own.recipe import recipe
 from reprolib.own.report import write_report
 from reprolib.runs import records
+from reprolib.runs.machine import set_threads
 from reprolib.runs.records import Record
 from reprolib.train import add_rotations
 from reprolib.train import train as train_experiment
@@ -44,10 +42,7 @@ def train(
     Raises:
         InputError: if a value is out of range, and as `load_folder`, `recipe` and `reprolib.train.train`.
     """
-    if threads < 0:
-        raise InputError(f"threads must be 1 or more, not {threads}")
-    if threads:
-        torch.set_num_threads(threads)
+    set_threads(threads)
     if images:
         dataset = load_folder(images)
         # The name holds the pixels' hash: other images under the same folder name are another experiment.

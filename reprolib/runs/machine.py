@@ -31,6 +31,18 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def set_threads(threads: int) -> None:
+    """Compute on so many threads of the processor; 0 leaves the choice to PyTorch.
+
+    Raises:
+        InputError: if it is below 0.
+    """
+    if threads < 0:
+        raise InputError(f"threads must be 1 or more, not {threads}")
+    if threads:
+        torch.set_num_threads(threads)
+
+
 def number_format(device: torch.device) -> str:
     """ "bfloat16" (mixed precision) where the device computes in it, else "float32"; a property of the machine."""
     if device.type == "cuda":
