@@ -41,7 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"reprolib: {error}", file=sys.stderr)
         return 2
     except (click.Abort, KeyboardInterrupt):
-        print("reprolib: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print(
+            "reprolib: interrupted; the same command goes on from the last checkpoint, if there is one yet",
+            file=sys.stderr,
+        )
         return 130
 
 

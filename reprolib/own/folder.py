@@ -65,7 +65,7 @@ def load_folder(path: str | Path, folds: int = 5) -> Dataset:
     if len(set(sizes)) > 1:  # padding is not to pass for pixels
         hashes["sizes"] = pixel_hash(np.array(sizes))
     return Dataset(
-        name=f"own-{path.resolve().name}",
+        name=f"own-{path.resolve().name[:60]}",  # it becomes part of file names
         images=pixels,
         instances=labels,
         ignore=padded([np.zeros(size, bool) for size in sizes], True),
