@@ -84,6 +84,7 @@ def data(action: str, names: tuple[str, ...]) -> int:
 )
 @click.argument("fields", nargs=-1, metavar="[NAME=VALUE]...")
 @click.option("--images", type=PATH, help="Train on your own images: a folder as `reprolib check` takes it.")
+@click.option("--from", "start", type=PATH, metavar="RECORD", help="Start from the weights of this run (.json).")
 @click.option("--minutes", default=15.0, help="For your own images: how long to train, unless steps=N is set.")
 @click.option("--device", default="auto", help="auto (default), cpu or cuda.")
 @click.option("--threads", type=int, default=0, help="Processor threads (default: as many as PyTorch chooses).")
@@ -91,7 +92,7 @@ def data(action: str, names: tuple[str, ...]) -> int:
 @click.option("--rotations", is_flag=True, help="Score the mean over 7 rotated versions too (Table 1).")
 @click.option("--no-weights", is_flag=True, help="Keep the record alone, with the hash of the weights.")
 @click.option("--to", "folder", type=PATH, help="Folder for record and weights (default: runs in the cache folder).")
-def train(fields, images, minutes, device, threads, again, rotations, no_weights, folder) -> int:
+def train(fields, images, start, minutes, device, threads, again, rotations, no_weights, folder) -> int:
     """Train an experiment, score it on the images held out, and record it.
 
     Fields are set as NAME=VALUE, such as fold=5 width=16 steps=500; what is not set is as in the paper, or ours where
@@ -101,7 +102,7 @@ def train(fields, images, minutes, device, threads, again, rotations, no_weights
     values = parse_fields(fields)
     from reprolib.own import training
 
-    known = training.train(values, images, device, threads, again, rotations, not no_weights, folder, minutes)
+    known = training.train(values, images, device, threads, again, rotations, not no_weights, folder, minutes, start)
     if known:
         print(f"recorded already: {known.path} (--again trains it anew)")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -64,6 +65,7 @@ class Experiment:
     tile: int = 572  # px, side of the input tile
     seed: int = 0
     fused: bool = False  # Adam's update in one kernel: faster, other rounding
+    start: str = ""  # the weights to start from, by 16 digits of their SHA-256; "": drawn from the seed
     # prediction
     mean_of_flips: bool = False  # the mean over the image, its two mirror images and both (the release)
     connectivity: int = 4  # of the pixels of a cell: 4, or 8 as in the release
@@ -106,6 +108,8 @@ class Experiment:
             value = getattr(self, name)
             if not (value >= low and (high is None or value <= high)):
                 raise InputError(f"{name} must be {low} or more{f', at most {high}' if high else ''}, not {value}")
+        if self.start and not re.fullmatch("[0-9a-f]{16}", self.start):
+            raise InputError(f"start must be 16 digits of a SHA-256, not {self.start!r}: see reprolib train --from")
         if self.split == "all" and self.fold != type(self).fold:
             raise InputError("split=all holds no fold out: leave fold out")
         if self.choice and not self.images:

@@ -35,7 +35,7 @@ from reprolib.runs.checkpoints import State, checkpoint_path, load_checkpoint, s
 from reprolib.runs.locks import holding
 from reprolib.runs.machine import choose_device, number_format, peak_memory
 from reprolib.runs.records import CurvePoint, Record, Weights
-from reprolib.runs.weights import load_weights, save_weights
+from reprolib.runs.weights import load_weights, save_weights, start_path
 from reprolib.splits import training_indices
 
 CHECKPOINT_EVERY = 120.0  # seconds
@@ -147,7 +147,10 @@ def add_rotations(record: Record, report: Report | None = print, dataset: data.D
 def initial_state(experiment: Experiment, device: torch.device) -> State:
     """A training before its first step."""
     torch.manual_seed(derived_seed(experiment.seed, 0))
-    model = build(experiment).to(device)
+    model = build(experiment)
+    if experiment.start:
+        load_weights(model, start_path(experiment.start))
+    model = model.to(device)
     if device.type == "cuda":
         model = model.to(memory_format=torch.channels_last)
     return State(model, build_optimiser(experiment, model))

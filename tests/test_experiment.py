@@ -21,8 +21,9 @@ NON_DEFAULTS = {
     "elastic": 0.0, "rotate": False, "grey": 0.0, "flip": True, "optimiser": "adam", "momentum": 0.9,
     "learning_rate": 0.01, "schedule": "cosine", "steps": 10, "tile": 512, "seed": 7,
     "choice": 2, "scale": 0.5, "test": True, "fused": True, "mean_of_flips": True, "connectivity": 8,
+    "start": "0123456789abcdef",
 }  # fmt: skip
-LATER = ("choice", "scale", "test", "fused", "mean_of_flips", "connectivity")  # fields added after the first records
+LATER = ("choice", "scale", "test", "fused", "mean_of_flips", "connectivity", "start")  # added after the first records
 NEEDS = {"padding": {"tile": 512}, "tile": {"padding": "same"}, "choice": {"images": 3}, "fused": {"optimiser": "adam"}}
 
 
@@ -41,7 +42,8 @@ def test_the_key_of_a_known_experiment_never_changes():
     assert Experiment().key == "44136fa355b3678a"
     earlier = {name: value for name, value in NON_DEFAULTS.items() if name not in LATER}
     assert Experiment(**earlier).key == "9062ac8ccbfce177"
-    assert Experiment(**NON_DEFAULTS).key == "f61a23dbad91f6c4"
+    before = {name: value for name, value in NON_DEFAULTS.items() if name != "start"}
+    assert Experiment(**before).key == "f61a23dbad91f6c4"
 
 
 def test_the_key_is_the_hash_of_the_departures_in_alphabetical_order():

@@ -14,6 +14,7 @@ from reprolib.own.report import write_report
 from reprolib.runs import records
 from reprolib.runs.machine import set_threads
 from reprolib.runs.records import Record
+from reprolib.runs.weights import keep_start
 from reprolib.train import add_rotations
 from reprolib.train import train as train_experiment
 
@@ -28,6 +29,7 @@ def train(
     keep_weights: bool = True,
     folder: Path | None = None,
     minutes: float = 15.0,
+    start: Path | None = None,
 ) -> Record | None:
     """Train and record an experiment unless it is recorded already; then that record is returned.
 
@@ -37,12 +39,14 @@ def train(
             ``fields`` leave open is chosen by `recipe`, the steps by ``minutes``.
         threads: of the processor; 0 leaves the choice to PyTorch.
         again: train even if it is recorded.
+        start: a record whose weights the training starts from, and whose kind of network it takes over.
         device, rotations, keep_weights, folder: as for `reprolib.train.train`. Rotations are added to a record.
 
     Raises:
         InputError: if a value is out of range, and as `load_folder`, `recipe` and `reprolib.train.train`.
     """
     set_threads(threads)
+    fields = {**(starting_from(start) if start else {}), **fields}
     if images:
         dataset = load_folder(images)
         # The name holds the pixels' hash: other images under the same folder name are another experiment.
@@ -65,6 +69,17 @@ def train(
         write_report(trained, dataset, page)
         print(f"{summary(trained.scores.detection)}\nreport: {page}")
     return None
+
+
+def starting_from(path: Path) -> dict[str, object]:
+    """The fields of an experiment that starts from a recorded run: its weights, and what its network is.
+
+    Raises:
+        InputError, FileNotFoundError: if it is no record, or its weights are not there.
+    """
+    record = records.read(path)
+    network = {name: getattr(record.experiment, name) for name in ("variant", "width", "skips", "padding")}
+    return network | {"start": keep_start(record.weights_path, record.weights.sha256)}
 
 
 def summary(chosen: Detection) -> str:

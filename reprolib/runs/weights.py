@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from reprolib.errors import InputError
-from reprolib.files import file_hash, replacing
+from reprolib.files import cache_folder, file_hash, replacing
 
 
 def save_weights(model: nn.Module, path: Path) -> str:
@@ -48,3 +49,34 @@ def load_weights(model: nn.Module, path: Path, sha256: str | None = None) -> nn.
         raise InputError(f"the weights {path} belong to another network: names or shapes differ from this one's")
     model.load_state_dict(tensors)
     return model.eval()
+
+
+def keep_start(path: Path, sha256: str) -> str:
+    """Keep a copy of weights for trainings that start from them; gives the name that ``Experiment.start`` takes.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is no such file, or it is another one.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"the weights {path} are not there: this run's were not kept")
+    if (found := file_hash(path)) != sha256:
+        raise InputError(f"the weights {path} were changed: SHA-256 {found[:12]}..., the record says {sha256[:12]}...")
+    target = _start(sha256[:16])
+    with replacing(target) as aside:
+        shutil.copyfile(path, aside)
+    return sha256[:16]
+
+
+def start_path(start: str) -> Path:
+    """Where the weights lie that an experiment starts from.
+
+    Raises:
+        InputError: if they are not on this machine.
+    """
+    if not (path := _start(start)).exists():
+        raise InputError(f"the weights {start} to start from are not here: name their record, --from RECORD")
+    return path
+
+
+def _start(start: str) -> Path:
+    return cache_folder() / "starts" / f"{start}.safetensors"

@@ -6,8 +6,11 @@ import dataclasses
 
 import invented
 import pytest
+import torch
 
+from reprolib import train
 from reprolib.evaluation.scores import Rotated
+from reprolib.experiment import Experiment
 from reprolib.own import training
 from reprolib.plan import recipes
 from reprolib.runs import records
@@ -35,3 +38,33 @@ def test_rotations_are_added_to_a_record_that_has_none(monkeypatch, scores, adde
     monkeypatch.setattr(training, "train_experiment", lambda *_: pytest.fail("it is recorded already"))
     assert training.train(RUN.departures(), rotations=True) is known and len(calls) == added
     assert training.train(RUN.departures()) is known and len(calls) == added
+
+
+def test_a_training_starts_from_the_weights_of_another_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPROLIB_CACHE", str(tmp_path / "cache"))
+    first = Experiment(data="phantom-em", fold=1, width=2, tile=188, steps=1, optimiser="adam")
+    known = train.train(first, "cpu", None, tmp_path / "runs")
+    fields = training.starting_from(known.path)
+    assert fields["width"] == 2 and known.weights.sha256.startswith(fields["start"])
+    second = Experiment(**{**first.to_dict(), **fields, "data": "phantom-dic", "fold": 2, "dropout": 0.0})
+    weights, stored = train.initial_state(second, torch.device("cpu")).model, train.network(known)
+    pairs = zip(weights.parameters(), stored.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs) and second.key != second.replace(start="").key
+    again = train.initial_state(second.replace(start=""), torch.device("cpu")).model
+    assert not torch.equal(next(again.parameters()), next(stored.parameters()))
+
+
+def test_weights_to_start_from_that_are_not_there_or_changed_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPROLIB_CACHE", str(tmp_path / "cache"))
+    first = Experiment(data="phantom-em", fold=1, width=2, tile=188, steps=1, optimiser="adam")
+    with pytest.raises(ValueError, match="are not here: name their record"):
+        train.initial_state(first.replace(start="0" * 16), torch.device("cpu"))
+    with pytest.raises(ValueError, match="16 digits"):
+        first.replace(start="EM")
+    known = train.train(first, "cpu", None, tmp_path / "runs")
+    known.weights_path.write_bytes(b"other" + known.weights_path.read_bytes())
+    with pytest.raises(ValueError, match="were changed"):
+        training.starting_from(known.path)
+    known.weights_path.unlink()
+    with pytest.raises(FileNotFoundError, match="were not kept"):
+        training.starting_from(known.path)
