@@ -195,7 +195,8 @@ def predict(record, inputs, folder, tile, memory, fast, threshold, smallest, no_
     """Segment INPUTS, image files or folders of them, with the network of a RECORD (.json, its weights beside it).
 
     For each image: NAME.probability.tif (255 = certainly cell), NAME.cells.tif (a number an object), NAME.outlines.png
-    and NAME.csv, what is measured of each object; and cells.csv for all of them. Interrupted, the same command goes on.
+    and NAME.cells.csv, what is measured of each object; and cells.csv for all of them. Interrupted, the same command
+    goes on.
     """
     from reprolib.own.predict import predict
 

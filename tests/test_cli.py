@@ -109,8 +109,8 @@ def test_train_records_then_finds_the_record_and_predict_uses_it(tmp_path, monke
     words = ["predict", str(path), str(tmp_path / "own.png"), "--tile", "204"]
     assert cli.main([*words, "--to", str(tmp_path / "out"), "--threshold", "0.5", "--smallest", "4"]) == 0
     printed = capsys.readouterr().out
-    names = {f"own.{ending}" for ending in ("probability.tif", "cells.tif", "outlines.png", "csv")}
-    assert {file.name for file in (tmp_path / "out").iterdir()} == {*names, "cells.csv", "settings.json"}
+    names = {f"own.{ending}" for ending in ("probability.tif", "cells.tif", "outlines.png", "cells.csv")}
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {*names, "cells.csv", "predicted.json"}
     found = open_grey(tmp_path / "out" / "own.probability.tif")
     model = train.network(records.read(path))
     assert np.abs(found / 255 - predict(model, image, tile=204)[1]).max() <= 0.5 / 255 + 1e-6

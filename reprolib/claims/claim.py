@@ -33,6 +33,7 @@ class Verdict(StrEnum):
     NOT_RUN_YET = "not run yet"
 
 
+ARGUED = "argued, no figure"  # what the paper gives for many of its claims
 GOOD = (Verdict.EXACT, Verdict.REPRODUCED, Verdict.BETTER, Verdict.EQUAL)
 BAD = (Verdict.NOT_REPRODUCED, Verdict.WORSE)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reprolib.claims import method, results
+from reprolib.claims import method, results, speed
 from reprolib.claims.claim import Claim
 
 
 def claims() -> list[Claim]:
     """Every row of the first page's table."""
-    return [*method.claims(), *results.claims()]
+    return [*method.claims(), *results.claims(), *speed.claims()]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+OWN = "own-"  # begins the names of sets of one's own images
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:

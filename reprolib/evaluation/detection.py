@@ -27,12 +27,20 @@ class Settings:
     seed: float | None  # of a seeded watershed; None: connected components, as the paper's
     smallest: int  # px; smaller objects are dropped
     smallest_seed: int = 1  # px
+    connectivity: int = 8  # of components; a watershed's are always 8-connected
 
     def objects(self, probability: np.ndarray) -> np.ndarray:
-        """(H, W) int32 object numbers from a probability (H, W) in [0, 1]."""
+        """(H, W) int32 object numbers from a probability (H, W): floating in [0, 1], or 8-bit, 255 = certain."""
+        eight_bit = probability.dtype == np.uint8
         if self.seed is None:
-            return ctc.instances(probability, self.threshold, self.smallest, connectivity=8)
-        return ctc.watershed(probability, self.seed, self.threshold, self.smallest, self.smallest_seed)
+            given = probability > 255 * self.threshold if eight_bit else probability
+            return ctc.instances(given, self.threshold, self.smallest, self.connectivity)
+        given = probability / np.float32(255) if eight_bit else probability
+        return ctc.watershed(given, self.seed, self.threshold, self.smallest, self.smallest_seed)
+
+    def __str__(self) -> str:
+        how = "connected components" if self.seed is None else f"a watershed from {self.seed:g}"
+        return f"{how} above {self.threshold:g}, of {self.smallest} px or more"
 
 
 @dataclass(frozen=True)
@@ -79,18 +87,24 @@ NOTHING = Counts(0, 0, 0)
 
 def count(gold: np.ndarray, result: np.ndarray, smallest: int = 0) -> Counts:
     """Objects of one image, (H, W) integer numbers both, found at an IoU above 0.5; smaller result objects dropped."""
-    return _counts(*_matches(gold, result), smallest)
+    return _counts(*_sizes(gold, result), smallest)
 
 
-def _matches(gold: np.ndarray, result: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
-    """How many gold objects there are, the sizes (px) of all result objects, and of those that find one."""
+def matches(gold: np.ndarray, result: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the gold objects that are found at an IoU above 0.5, and of the result objects that find them."""
     in_gold, in_result = np.bincount(gold.ravel()), np.bincount(result.ravel())
     codes, overlaps = np.unique(gold.ravel().astype(np.int64) * len(in_result) + result.ravel(), return_counts=True)
     of_gold, of_result = np.divmod(codes, len(in_result))
     union = in_gold[of_gold] + in_result[of_result] - overlaps
     matched = (of_gold > 0) & (of_result > 0) & (2 * overlaps > union)
-    sizes = in_result[1:]
-    return int(np.count_nonzero(in_gold[1:])), sizes[sizes > 0], in_result[of_result[matched]]
+    return of_gold[matched], of_result[matched]
+
+
+def _sizes(gold: np.ndarray, result: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    """How many gold objects there are, the sizes (px) of all result objects, and of those that find one."""
+    sizes = np.bincount(result.ravel())
+    found = sizes[matches(gold, result)[1]]
+    return int(np.count_nonzero(np.bincount(gold.ravel())[1:])), sizes[1:][sizes[1:] > 0], found
 
 
 def _counts(objects: int, sizes: np.ndarray, matched: np.ndarray, smallest: int) -> Counts:
@@ -118,7 +132,7 @@ def detection(
 
     def table(gold: Sequence[np.ndarray], probability: Sequence[np.ndarray]) -> list[list[Counts]]:
         """A row an image, a column for each of the grid's settings."""
-        found = [[_matches(g, way.objects(p)) for way in ways] for g, p in zip(gold, probability, strict=True)]
+        found = [[_sizes(g, way.objects(p)) for way in ways] for g, p in zip(gold, probability, strict=True)]
         return [[_counts(*one, least) for one in row for least in smallest] for row in found]
 
     def best(rows: Sequence[Sequence[Counts]]) -> int:

@@ -13,6 +13,7 @@ from torch import nn
 
 from reprolib import data
 from reprolib.data import Dataset
+from reprolib.data.dataset import OWN
 from reprolib.data.sources import TEST_LABELS_SHA256, TEST_ROWS
 from reprolib.errors import InputError
 from reprolib.evaluation import isbi2012
@@ -109,7 +110,7 @@ def score(
                 "cells": gold_cells(names, gold, probability, ignore, smallest, experiment.connectivity),
                 "watershed": watershed_scores(names, gold, probability, ignore, smallest),
             }
-        if dataset.name.startswith("own-"):
+        if dataset.name.startswith(OWN):
             parts = [_parts(dataset, *part) for part in ((held_out, probability), (training, trained))]
             fields["detection"] = detection(*parts[0], parts[1])
         if rotations:

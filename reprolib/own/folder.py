@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reprolib.data.dataset import Dataset, blocks, padded
+from reprolib.data.dataset import OWN, Dataset, blocks, padded
 from reprolib.data.images import Page, grey, read_pages
 from reprolib.errors import InputError
 from reprolib.files import pixel_hash
@@ -65,7 +65,7 @@ def load_folder(path: str | Path, folds: int = 5) -> Dataset:
     if len(set(sizes)) > 1:  # padding is not to pass for pixels
         hashes["sizes"] = pixel_hash(np.array(sizes))
     return Dataset(
-        name=f"own-{path.resolve().name[:60]}",  # it becomes part of file names
+        name=f"{OWN}{path.resolve().name[:60]}",  # it becomes part of file names
         images=pixels,
         instances=labels,
         ignore=padded([np.zeros(size, bool) for size in sizes], True),

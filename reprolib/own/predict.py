@@ -16,9 +16,8 @@ from skimage.measure import regionprops_table
 from reprolib import train
 from reprolib.data.images import ENDINGS, grey, open_plain, read_pages
 from reprolib.errors import InputError
-from reprolib.evaluation import ctc
 from reprolib.evaluation.detection import Settings
-from reprolib.files import replacing, write_text
+from reprolib.files import pixel_hash, replacing, write_text
 from reprolib.own.export import cells_threshold
 from reprolib.own.large import GIBIBYTE, predict_image
 from reprolib.own.overlay import save_overlay
@@ -27,7 +26,7 @@ from reprolib.progress import Report
 from reprolib.runs import records
 from reprolib.runs.machine import choose_device, number_format, set_threads
 
-SETTINGS = "settings.json"  # of the folder of results
+DONE = "predicted.json"  # in the folder of results: by which network and settings, and of which pixels
 LARGEST_OVERLAY = 2**24  # px
 # scikit-image's names of what is measured, with the power of the pixel size that turns px into micrometres
 MEASURED = {
@@ -58,7 +57,7 @@ def predict(
     """Segment images; yields a line an image. What is in the folder already is not done again.
 
     For each image NAME, or NAME-003 of a stack: NAME.probability.tif (8-bit, 255 = certainly cell), NAME.cells.tif (a
-    number an object), NAME.outlines.png and NAME.csv, what is measured of each object; for all of them cells.csv.
+    number an object), NAME.outlines.png and NAME.cells.csv, what is measured of each object; for all of them cells.csv.
 
     Args:
         record: of a run, with its weights beside it.
@@ -75,11 +74,12 @@ def predict(
 
     Raises:
         InputError: if a value is out of range, an input is no image, two have one name or lie in the folder of results,
-            or the folder holds results of another network or other settings.
+            or the folder holds results of another network, other settings, or another image of that name.
     """
     run = records.read(record)
-    chosen = run.scores.detection
-    settings = chosen.settings if chosen else Settings(cells_threshold(run), None, 0)
+    settings = Settings(cells_threshold(run), None, 0, connectivity=run.experiment.connectivity)
+    if run.scores.detection:
+        settings = run.scores.detection.settings
     if threshold is not None:
         settings = replace(settings, threshold=threshold, seed=None)
     if smallest is not None:
@@ -96,12 +96,23 @@ def predict(
     reduced = fast and number_format(chosen_device) == "bfloat16"
     if fast and not reduced:
         report("this processor does not compute in bfloat16: --fast changes nothing")
-    about = {"record": run.experiment.key, "weights": run.weights.sha256, "bfloat16": reduced, **asdict(settings)}
-    _keep_settings(folder, about)
+    about = {
+        "record": run.experiment.key,
+        "weights": run.weights.sha256,
+        "bfloat16": reduced,
+        "cells": cells,
+        **asdict(settings),
+    }
+    done, named = _done_before(folder, about), set()
     for file in files:
         for name, image, pixel_size in _images(file):
-            measured, target = folder / f"{name}.csv", folder / f"{name}.probability.tif"
-            if measured.exists() or (not cells and target.exists()):
+            if name in named:
+                raise InputError(f"two images would have the name {name}, one of them in {file}: rename a file")
+            named.add(name)
+            target, pixels = folder / f"{name}.probability.tif", pixel_hash(image)
+            if done["images"].get(name, pixels) != pixels:
+                raise InputError(f"{folder} holds results of another image {name}: give another folder")
+            if name in done["images"]:
                 yield f"{name}: done before"
                 continue
             predict_image(
@@ -115,15 +126,17 @@ def predict(
                 flips=run.experiment.mean_of_flips,
                 scale=run.experiment.scale,
             )
-            if not cells:
-                yield f"{name}: {image.shape[0]} x {image.shape[1]} px"
-                continue
-            labels = _cells(settings, open_plain(target), run.experiment.connectivity)
-            save_labels(folder / f"{name}.cells.tif", labels, pixel_size)
-            if image.size <= LARGEST_OVERLAY:
-                save_overlay(folder / f"{name}.outlines.png", image, labels)
-            write_text(measured, _csv(measure(labels, image, pixel_size)))  # last: it tells that all is there
-            yield f"{name}: {labels.max()} cells"
+            told = f"{image.shape[0]} x {image.shape[1]} px"
+            if cells:
+                labels = settings.objects(open_plain(target))
+                save_labels(folder / f"{name}.cells.tif", labels, pixel_size)
+                if image.size <= LARGEST_OVERLAY:
+                    save_overlay(folder / f"{name}.outlines.png", image, labels)
+                write_text(folder / f"{name}.cells.csv", _csv(measure(labels, image, pixel_size)))
+                told = f"{labels.max()} cells"
+            done["images"][name] = pixels  # last: it tells that all is there
+            write_text(folder / DONE, json.dumps(done, indent=1) + "\n")
+            yield f"{name}: {told}"
     if cells:
         yield f"{_all_measurements(folder)}: the measurements of all images"
 
@@ -178,14 +191,6 @@ def save_labels(path: Path, labels: np.ndarray, pixel_size: float | None = None)
         tifffile.imwrite(aside, numbers, compression="zlib", ome=bool(size), metadata={"axes": "YX", **size})
 
 
-def _cells(settings: Settings, probability: np.ndarray, connectivity: int) -> np.ndarray:
-    """Object numbers (H, W) of a probability as it is on the disk: 8-bit, 255 = certain."""
-    if settings.seed is None:
-        above = probability > 255 * settings.threshold
-        return ctc.instances(above, smallest=settings.smallest, connectivity=connectivity)
-    return settings.objects(probability / np.float32(255))
-
-
 def _images(file: Path) -> Iterator[tuple[str, np.ndarray, float | None]]:
     """Name, grey values and pixel size of each image of a file; mapped where it is a plain TIFF."""
     plain = open_plain(file)
@@ -198,14 +203,15 @@ def _images(file: Path) -> Iterator[tuple[str, np.ndarray, float | None]]:
         yield name, grey(page, file)[0], page.pixel_size
 
 
-def _keep_settings(folder: Path, settings: dict) -> None:
-    """Write the settings to the folder, or hold them against those that are there."""
-    path = folder / SETTINGS
-    if path.exists():
-        if json.loads(path.read_text(encoding="utf-8")) != settings:
-            raise InputError(f"{folder} holds results of another network or other settings: give another folder")
-    else:
-        write_text(path, json.dumps(settings, indent=1) + "\n")
+def _done_before(folder: Path, settings: dict) -> dict:
+    """What the folder holds by these settings: {"settings": ..., "images": pixels' hash by name}."""
+    path = folder / DONE
+    if not path.exists():
+        return {"settings": settings, "images": {}}
+    done = json.loads(path.read_text(encoding="utf-8"))
+    if done["settings"] != settings:
+        raise InputError(f"{folder} holds results of another network or other settings: give another folder")
+    return done
 
 
 def _csv(table: dict[str, np.ndarray]) -> str:
@@ -219,12 +225,11 @@ def _csv(table: dict[str, np.ndarray]) -> str:
 def _all_measurements(folder: Path) -> Path:
     """One table of all images' measurements, their names in the first column; what one lacks stays empty."""
     target, rows, columns = folder / "cells.csv", [], {"image": None}
-    for path in sorted(folder.glob("*.csv")):
-        if path != target:
-            with path.open(encoding="utf-8", newline="") as file:
-                reader = csv.DictReader(file)
-                rows += [{"image": path.stem, **row} for row in reader]
-                columns |= dict.fromkeys(reader.fieldnames or ())
+    for path in sorted(folder.glob("*.cells.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            rows += [{"image": path.name.removesuffix(".cells.csv"), **row} for row in reader]
+            columns |= dict.fromkeys(reader.fieldnames or ())
     text = io.StringIO()
     writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
     writer.writeheader()

@@ -20,6 +20,7 @@ from reprolib.resample import scaled_sides
 from reprolib.runs.machine import choose_device
 
 WIDEST = 90.0  # px, of an object's longer side: about half of what the network sees at once
+LEAST = 0.05  # scale that an experiment takes
 TILE = 380  # px
 WARM, TIMED = 3, 8  # steps of the probe
 FEWEST, MOST = 100, 60_000  # steps
@@ -45,7 +46,7 @@ def recipe(dataset: Dataset, minutes: float, fields: Mapping[str, object], devic
     """
     if not minutes > 0:
         raise InputError(f"minutes must be above 0, not {minutes}")
-    scale = float(f"{min(1.0, WIDEST / max(longest_side(dataset), 1.0)):.2g}")
+    scale = float(f"{min(1.0, max(LEAST, WIDEST / max(longest_side(dataset), 1.0))):.2g}")
     largest = max(max(scaled_sides(dataset.image(k).shape, scale)) for k in range(len(dataset.images)))
     chosen = {
         "data": dataset.name,

@@ -13,7 +13,7 @@ from PIL import Image
 
 from reprolib import train
 from reprolib.data.dataset import Dataset
-from reprolib.evaluation.detection import Counts, count
+from reprolib.evaluation.detection import Counts, count, matches
 from reprolib.evaluation.prediction import predict_as_trained
 from reprolib.files import write_text
 from reprolib.own.overlay import BLUE, VERMILLION, YELLOW, outlines, overlay
@@ -55,8 +55,6 @@ def write_report(record: Record, dataset: Dataset, path: Path) -> None:
         f"<td>{one.found}</td><td>{one.missed}</td><td>{one.false}</td></tr>"
         for name, one in rows
     )
-    settings = detection.settings
-    how = f"a watershed from {settings.seed:g}" if settings.seed else "connected components"
     fields = ", ".join(f"{name} = {value}" for name, value in experiment.departures().items() if name != "data")
     heads = "".join(f"<th>{head}</th>" for head in ("", "F1", "precision", "recall", "found", "missed", "false"))
     advice = "".join(f"<li>{escape(line)}</li>" for line in next_steps(record))
@@ -65,7 +63,7 @@ def write_report(record: Record, dataset: Dataset, path: Path) -> None:
 <p>Objects of {len(record.scores.images)} held-out images at an IoU of 0.5, each image at settings chosen on the others.
 SEG of the connected components above the best threshold: {record.scores.held_out["seg"].score:.3f}.</p>
 <table><tr>{heads}</tr>{table}</table>
-<p>Delivered: {how} above {settings.threshold:g}, objects of {settings.smallest} px or more.</p>
+<p>Delivered: {escape(str(detection.settings))}.</p>
 <h2>What to try next</h2><ul>{advice}</ul>
 <h2>Held-out images</h2><p>Left the truth (yellow); right what was found (blue), false (red) and missed (yellow).</p>
 {"".join(figures)}
@@ -82,9 +80,8 @@ def told(counts: Counts) -> str:
 
 def errors(image: np.ndarray, gold: np.ndarray, result: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8: objects found in blue, false ones in red, missed ones in yellow."""
-    right = [number for number in np.unique(result[result > 0]) if count(gold, np.where(result == number, 1, 0)).found]
-    missed = [number for number in np.unique(gold[gold > 0]) if not count(np.where(gold == number, 1, 0), result).found]
-    shown = overlay(image, np.where(np.isin(gold, missed), gold, 0), YELLOW)
+    found, right = matches(gold, result)
+    shown = overlay(image, np.where(np.isin(gold, found), 0, gold), YELLOW)
     for part, colour in ((np.isin(result, right), BLUE), (~np.isin(result, right), VERMILLION)):
         shown[outlines(np.where(part, result, 0))] = colour
     return shown

@@ -84,10 +84,9 @@ def starting_from(path: Path) -> dict[str, object]:
 
 def summary(chosen: Detection) -> str:
     """What was found on held-out images, in a sentence."""
-    counts, settings = chosen.counts, chosen.settings
-    how = f"watershed from {settings.seed:g}" if settings.seed else "connected components"
+    counts = chosen.counts
     return (
         f"held out: F1 {counts.f1:.2f} at IoU 0.5 (precision {counts.precision:.2f}, recall {counts.recall:.2f}; "
-        f"{counts.found + counts.missed} objects); Otsu's threshold alone: {chosen.otsu.f1:.2f}. Cells are {how}, "
-        f"above {settings.threshold:g}, of {settings.smallest} px or more"
+        f"{counts.found + counts.missed} objects); Otsu's threshold alone: {chosen.otsu.f1:.2f}. Cells are "
+        f"{chosen.settings}"
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from reprolib import data, train
+from reprolib.data.dataset import OWN
 from reprolib.errors import InputError, MissingData
 from reprolib.evaluation import score
 from reprolib.evaluation.metric import METRICS
@@ -61,7 +62,7 @@ def verify(folder: Path | None = None, replay: int = 0, report: Report | None = 
             report(f"checking {path.stem}")
         try:
             record = records.read(path)
-            if record.experiment.data.startswith("own-"):
+            if record.experiment.data.startswith(OWN):
                 checks.append(Check(path.stem, "not checked: it is about one's own images, not a published set", None))
                 continue
             dataset = data.load(record.experiment.data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import shutil
 
 import numpy as np
@@ -78,13 +79,16 @@ def test_a_second_start_does_what_is_left_and_no_more(record, inputs, tmp_path, 
     out, words = tmp_path / "out", {"threshold": 0.5, "report": lambda line: None}
     list(predict(record.path, [inputs], out, **words))
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    (out / "a2.csv").unlink()  # as if it had been killed before this was written
+    known = json.loads((out / own.DONE).read_text())
+    del known["images"]["a2"]  # as if it had been killed before this was written
+    (out / own.DONE).write_text(json.dumps(known))
     calls = []
     monkeypatch.setattr(own, "predict_image", lambda *a, **k: calls.append(a[2].name) or shutil.copy(a[2], a[2]))
     monkeypatch.setattr(shutil, "copy", lambda *_: None)
     lines = list(predict(record.path, [inputs], out, **words))
     assert calls == ["a2.probability.tif"] and sum("done before" in line for line in lines) == 3
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    after = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert json.loads(after.pop(own.DONE)) == json.loads(before.pop(own.DONE)) and after == before
 
 
 def test_results_of_other_settings_are_not_mixed(record, inputs, tmp_path):
@@ -93,6 +97,24 @@ def test_results_of_other_settings_are_not_mixed(record, inputs, tmp_path):
     for changed in ({"threshold": 0.4}, {"threshold": 0.5, "smallest": 9}):
         with pytest.raises(ValueError, match="another network or other settings"):
             list(predict(record.path, [inputs / "a2.png"], tmp_path / "out", **changed, **quiet))
+
+
+def test_another_image_of_the_same_name_is_not_taken_for_the_first(record, inputs, tmp_path):
+    words = {"threshold": 0.5, "report": lambda line: None}
+    list(predict(record.path, [inputs / "a2.png"], tmp_path / "out", **words))
+    Image.fromarray(data.load("phantom-em").images[5]).save(inputs / "a2.png")
+    with pytest.raises(ValueError, match="results of another image a2"):
+        list(predict(record.path, [inputs / "a2.png"], tmp_path / "out", **words))
+
+
+def test_names_that_would_meet_are_refused_and_an_image_may_be_called_cells(record, inputs, tmp_path):
+    shutil.copy(inputs / "a2.png", inputs / "a10-000.png")
+    with pytest.raises(ValueError, match="two images would have the name a10-000"):
+        list(predict(record.path, [inputs], tmp_path / "out", threshold=0.5, report=lambda line: None))
+    (inputs / "a2.png").rename(inputs / "cells.png")
+    list(predict(record.path, [inputs / "cells.png"], tmp_path / "one", threshold=0.5, report=lambda line: None))
+    own_table = len((tmp_path / "one" / "cells.cells.csv").read_text().splitlines())
+    assert len((tmp_path / "one" / "cells.csv").read_text().splitlines()) == own_table
 
 
 @pytest.mark.parametrize(
@@ -129,7 +151,7 @@ def test_inputs_that_cannot_be_told_apart_or_are_not_there_are_refused(inputs, t
 
 def test_probabilities_alone_need_no_cells(record, inputs, tmp_path):
     list(predict(record.path, [inputs / "a1.tif"], tmp_path / "out", cells=False, report=lambda line: None))
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a1.probability.tif", "settings.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a1.probability.tif", own.DONE}
 
 
 def test_more_objects_than_16_bits_hold_are_kept(tmp_path):
