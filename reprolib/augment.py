@@ -90,7 +90,7 @@ def augment(
     """One random training sample: an input tile and the labels of its output tile, warped alike (Sec. 3.1).
 
     Args:
-        image: (H, W) float32 grey values, as ``normalise`` gives them.
+        image: (H, W) float32 grey values, or (C, H, W) channels, as ``normalise`` gives them.
         labels: (L, H, W) float32 label planes (class, weight ...), sampled at the nearest pixel: no value is mixed.
         tile: side of the input tile in px, more than 2 halo.
         generator: source of the randomness; the same state gives the same sample.
@@ -101,7 +101,7 @@ def augment(
         halo: px by which the labels' tile is smaller than the input tile on each side (92; see ``model.Geometry``).
 
     Returns:
-        input tile (tile, tile) and label planes (L, tile - 2 halo, tile - 2 halo), float32.
+        input tile (tile, tile), or (C, tile, tile), and label planes (L, tile - 2 halo, tile - 2 halo), float32.
 
     Raises:
         ValueError: on wrong shapes, an impossible tile, or numbers out of range.
@@ -120,13 +120,16 @@ def warp(
     halo: int = HALO,
 ) -> tuple[Tensor, Tensor]:
     """`augment`, by random numbers that are drawn already; computes on the device that holds image, labels and grid."""
-    if image.ndim != 2 or labels.ndim != 3 or labels.shape[1:] != image.shape or min(image.shape) < 2:
-        raise InputError(f"image (H, W) and labels (L, H, W) do not fit: {tuple(image.shape)}, {tuple(labels.shape)}")
+    sides = image.shape[-2:]
+    if image.ndim not in (2, 3) or labels.ndim != 3 or labels.shape[1:] != sides or min(sides) < 2:
+        raise InputError(
+            f"image (H, W) or (C, H, W) and labels (L, H, W) do not fit: {tuple(image.shape)}, {tuple(labels.shape)}"
+        )
     if not 0 <= grey < 1:
         raise InputError(f"grey must be in [0, 1), not {grey}")
     if tile <= 2 * halo:
         raise InputError(f"a tile of {tile} px leaves nothing within a halo of {halo} px on each side")
-    height, width = image.shape
+    height, width = sides
     uniform = drawn.uniform
     angle = 2 * math.pi * uniform[0] if rotate else 0.0
     mirror = -1.0 if flip and uniform[3] < 0.5 else 1.0
@@ -142,29 +145,60 @@ def warp(
     # grid_sample wants (x, y) in [-1, 1], pixel centres on the ends; "reflection" then does not repeat the edge pixel.
     where = torch.stack([2 * columns / (width - 1) - 1, 2 * rows / (height - 1) - 1], dim=-1)[None]
     options = {"padding_mode": "reflection", "align_corners": True}
-    sampled = F.grid_sample(image[None, None], where, mode="bilinear", **options)[0, 0]
+    sampled = F.grid_sample(image.reshape(1, -1, *sides), where, mode="bilinear", **options)[0]
+    sampled = sampled.reshape(*image.shape[:-2], tile, tile)
     inner = where[:, halo : tile - halo, halo : tile - halo]
     targets = F.grid_sample(labels[None], inner, mode="nearest", **options)[0]
     if grey:
         contrast, brightness = 1 + grey * (2 * uniform[4] - 1), grey * (2 * uniform[5] - 1)
-        sampled = (sampled - sampled.mean()) * contrast + sampled.mean() + brightness
+        mean = sampled.mean((-2, -1), keepdim=True)
+        sampled = (sampled - mean) * contrast + mean + brightness
     return sampled, targets
 
 
-def normalise(image: np.ndarray) -> Tensor:
-    """(H, W) grey values of any scale -> float32 of mean 0 and standard deviation 1, each image by itself.
+def normalise(image: np.ndarray, how: str = "standard") -> Tensor:
+    """Values of any scale -> float32, each image and each of its channels by itself.
 
-    The initialisation of Sec. 3 wants feature maps of unit variance, and the input is the first of them.
+    Args:
+        image: (H, W) grey values, or (H, W, C) channels.
+        how: "standard": mean 0 and standard deviation 1, since the initialisation of Sec. 3 wants feature maps of unit
+            variance, and the input is the first of them. "percentiles": the `limits` become -1 and 1, which a few very
+            bright pixels do not move, nor how much of the image is background.
+
+    Returns:
+        (H, W), or (C, H, W).
 
     Raises:
-        ValueError: if the image is not 2-D, holds NaN or infinity, or is constant.
+        ValueError: if the array is no image, holds NaN or infinity, or is constant.
     """
-    if image.ndim != 2 or image.dtype.kind not in "buif" or image.size == 0:
-        raise InputError(f"an image must be an (H, W) array of grey values, not {image.dtype} {image.shape}")
+    if image.ndim not in (2, 3) or image.dtype.kind not in "buif" or image.size == 0:
+        raise InputError(f"an image must be (H, W) grey values or (H, W, C) channels, not {image.dtype} {image.shape}")
     values = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
     if not bool(torch.isfinite(values).all()):
         raise InputError("the image holds NaN or infinite values: all grey values must be finite")
-    spread = values.std(correction=0)
-    if not spread > 0:
+    values = values if image.ndim == 2 else values.permute(2, 0, 1).contiguous()
+    spread = values.std((-2, -1), correction=0, keepdim=True)
+    if not bool((spread > 0).any()):
         raise InputError("the image is constant: there is nothing to segment")
-    return (values - values.mean()) / spread
+    if how == "percentiles":
+        low, high = (torch.from_numpy(level).reshape(spread.shape) for level in limits(image))
+        return (values - low) * (2 / (high - low)) - 1
+    return (values - values.mean((-2, -1), keepdim=True)) / torch.where(spread > 0, spread, 1)  # 0: an empty channel
+
+
+PERCENTILES = (1.0, 99.8)  # dark background and bright objects; StarDist's
+MOST_SAMPLED = 2**22  # px of an image that its percentiles are taken of
+
+
+def limits(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The percentiles of an image's values that are scaled to -1 and 1, float32: scalars, or (C,) of (H, W, C).
+
+    Of a large image every s-th row and column counts. Where both percentiles are one value, they are the least and the
+    greatest instead; in an empty channel they stay one apart.
+    """
+    stride = math.ceil(math.sqrt(image.shape[0] * image.shape[1] / MOST_SAMPLED))
+    sampled = np.asarray(image[::stride, ::stride], dtype=np.float32)
+    low, high = np.percentile(sampled, PERCENTILES, axis=(0, 1))
+    least, greatest = sampled.min((0, 1)), sampled.max((0, 1))
+    low, high = np.where(high > low, (low, high), (least, greatest))
+    return np.asarray(low, np.float32), np.asarray(np.where(high > low, high, low + 1), np.float32)

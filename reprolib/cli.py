@@ -84,6 +84,8 @@ def data(action: str, names: tuple[str, ...]) -> int:
 )
 @click.argument("fields", nargs=-1, metavar="[NAME=VALUE]...")
 @click.option("--images", type=PATH, help="Train on your own images: a folder as `reprolib check` takes it.")
+@click.option("--channels", help="Of your own images: grey, rgb, or numbers such as 1,3 (default: all).")
+@click.option("--ignore", type=int, metavar="N", help="The number in your labels where nobody has looked.")
 @click.option("--from", "start", type=PATH, metavar="RECORD", help="Start from the weights of this run (.json).")
 @click.option("--minutes", default=15.0, help="For your own images: how long to train, unless steps=N is set.")
 @click.option("--device", default="auto", help="auto (default), cpu or cuda.")
@@ -92,17 +94,20 @@ def data(action: str, names: tuple[str, ...]) -> int:
 @click.option("--rotations", is_flag=True, help="Score the mean over 7 rotated versions too (Table 1).")
 @click.option("--no-weights", is_flag=True, help="Keep the record alone, with the hash of the weights.")
 @click.option("--to", "folder", type=PATH, help="Folder for record and weights (default: runs in the cache folder).")
-def train(fields, images, start, minutes, device, threads, again, rotations, no_weights, folder) -> int:
+def train(
+    fields, images, channels, ignore, start, minutes, device, threads, again, rotations, no_weights, folder
+) -> int:
     """Train an experiment, score it on the images held out, and record it.
 
     Fields are set as NAME=VALUE, such as fold=5 width=16 steps=500; what is not set is as in the paper, or ours where
     it is silent. With --images what is not set is chosen by the images. Interrupted, the same command goes on from
     there.
     """
-    values = parse_fields(fields)
+    values = parse_fields([*fields, f"channels={channels}"] if channels else fields)
     from reprolib.own import training
 
-    known = training.train(values, images, device, threads, again, rotations, not no_weights, folder, minutes, start)
+    how = (device, threads, again, rotations, not no_weights, folder, minutes, start, ignore)
+    known = training.train(values, images, *how)
     if known:
         print(f"recorded already: {known.path} (--again trains it anew)")
     return 0
@@ -111,7 +116,8 @@ def train(fields, images, start, minutes, device, threads, again, rotations, no_
 @commands.command()
 @click.argument("folder", type=PATH)
 @click.option("--to", "overlays", type=PATH, help="Write each image with the outlines of its objects to this folder.")
-def check(folder: Path, overlays: Path | None) -> int:
+@click.option("--ignore", type=int, metavar="N", help="The number in your labels where nobody has looked.")
+def check(folder: Path, overlays: Path | None, ignore: int | None) -> int:
     """Say what a FOLDER of your own images and labels holds, and all that is wrong with it.
 
     Images and labels lie in images/ and labels/ (or masks/) under the same names; or side by side (cell.tif and
@@ -119,7 +125,7 @@ def check(folder: Path, overlays: Path | None) -> int:
     """
     from reprolib.own.folder import check
 
-    lines, problems = check(folder, overlays)
+    lines, problems = check(folder, overlays, ignore)
     print("\n".join([*lines, *(f"wrong: {problem}" for problem in problems)]))
     return 1 if problems else 0
 

@@ -16,6 +16,7 @@ from reprolib.parsing import parse
 OPTIMISERS = ("sgd", "adam")
 SCHEDULES = ("constant", "cosine")
 WEIGHTS = ("none", "balanced", "borders", "full")
+NORMALISATIONS = ("standard", "percentiles")
 SPLITS = ("fold", "inner", "blocks", "all", "thirds", "inner-thirds", "parts")
 PARTS = 5  # of each video, for the split "parts"; also how many choices of a few training images there are
 CONNECTIVITIES = (4, 8)
@@ -39,6 +40,8 @@ class Experiment:
     images: int = 0  # use only n training images; 0 = all
     choice: int = 0  # which n: 0 = the first; 1 to 5 = spread evenly, no two choices share one: see `chosen`
     scale: float = 1.0  # images and labels are resampled to this share of their sides, probabilities back again
+    channels: str = "grey"  # of the image: "grey", colours as their luminance; "rgb"; or by number, such as "1,3"
+    normalisation: str = "standard"  # "standard": mean 0, deviation 1; "percentiles": see `augment.normalise`
     test: bool = False  # score the set's second test too: ISBI 2012's test slices, or a video's silver truth
     # network
     variant: str = "paper"  # of the U-Net: "paper", "release"; or an ancestor: "n4", "n4-65", "fcn8"
@@ -79,6 +82,7 @@ class Experiment:
                 raise InputError(f"{field.name} must be {wanted.__name__}, not {type(value).__name__} {value!r}")
         for name, allowed in (
             ("split", SPLITS),
+            ("normalisation", NORMALISATIONS),
             ("variant", (*VARIANTS, *ANCESTORS)),
             ("padding", PADDINGS),
             ("initialisation", INITIALISATIONS),
@@ -108,6 +112,10 @@ class Experiment:
             value = getattr(self, name)
             if not (value >= low and (high is None or value <= high)):
                 raise InputError(f"{name} must be {low} or more{f', at most {high}' if high else ''}, not {value}")
+        if not re.fullmatch(r"grey|rgb|[1-9]\d?(,[1-9]\d?)*", self.channels):
+            raise InputError(f"channels are grey, rgb, or numbers from 1 such as 1,3: not {self.channels!r}")
+        if self.channels != "grey" and self.variant in ANCESTORS:
+            raise InputError(f"{self.variant!r} takes grey images: leave channels out")
         if self.start and not re.fullmatch("[0-9a-f]{16}", self.start):
             raise InputError(f"start must be 16 digits of a SHA-256, not {self.start!r}: see reprolib train --from")
         if self.split == "all" and self.fold != type(self).fold:
@@ -119,6 +127,11 @@ class Experiment:
         if self.variant in ANCESTORS and (self.padding, self.skips, self.initialisation) != ("valid", True, "paper"):
             raise InputError(f"padding, skips and initialisation are the U-Net's: leave them out with {self.variant!r}")
         ANCESTORS.get(self.variant, VALID if self.padding == "valid" else SAME).output(self.tile)
+
+    @property
+    def planes(self) -> int:
+        """How many planes of the image the network takes: 1 of grey values, 3 of colours, or one a channel."""
+        return {"grey": 1, "rgb": 3}.get(self.channels, self.channels.count(",") + 1)
 
     def departures(self) -> dict:
         """The fields that differ from the defaults, in the order of their declaration."""

@@ -24,10 +24,10 @@ def scaled_sides(sides: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def resample_image(image: np.ndarray, scale: float) -> np.ndarray:
-    """(H, W) grey values at a scale of at most 1: float32, smoothed first so that nothing finer is folded in."""
+    """(H, W) or (H, W, C) values at a scale of at most 1: float32, smoothed first: nothing finer is folded in."""
     if scale == 1:
         return image
-    sides = scaled_sides(image.shape, scale)
+    sides = (*scaled_sides(image.shape[:2], scale), *image.shape[2:])
     return resize(image.astype(np.float32), sides, order=1, mode="reflect", anti_aliasing=True, preserve_range=True)
 
 

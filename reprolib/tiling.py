@@ -38,12 +38,13 @@ def predict(
     reduced: bool = False,
     flips: bool = False,
     scale: float = 1.0,
+    normalisation: str = "standard",
 ) -> np.ndarray:
     """Class probabilities of an image of any size (Fig. 2), averaged over rotated versions of it (Table 1).
 
     Args:
-        model: a network with a ``geometry``, or any module (B, 1, h, w) -> logits (B, K, h - 184, w - 184).
-        image: (H, W) grey values, integer or float; it is normalised here as in training.
+        model: a network with a ``geometry``, or any module (B, C, h, w) -> logits (B, K, h - 184, w - 184).
+        image: (H, W) grey values, or (H, W, C) channels, integer or float; it is normalised here as in training.
         tile: side of the input tile in px (16 k + 60; for padding "same" a multiple of 16, without any context).
         lattice: put the tiles' origins on a 16 px lattice (see the head of this file).
         rotations: angles in degrees, anticlockwise; multiples of 90 turn pixels exactly, others interpolate linearly.
@@ -51,23 +52,24 @@ def predict(
             leaves two or three digits of a probability.
         flips: average over the image, its two mirror images and both mirrored (the release), at every angle.
         scale: resample the image to this share of its sides first, and the probabilities back.
+        normalisation: see ``augment.normalise``.
 
     Returns:
         (K, H, W) float32 probabilities (float64 for a float64 model), summing to 1 over the classes.
 
     Raises:
-        ValueError: if the image is not a finite, varying (H, W) array, the tile does not fit, or no angle is given.
+        ValueError: if the image is not finite, varying and of that shape, the tile does not fit, or no angle is given.
     """
     if len(rotations) == 0 or not all(math.isfinite(angle) for angle in rotations):
         raise InputError("rotations must hold at least one finite angle in degrees")
     parameter = next(model.parameters(), torch.empty(0))
-    values = normalise(resample_image(image, scale)).to(parameter.dtype)
+    values = normalise(resample_image(image, scale), normalisation).to(parameter.dtype)
     total, mirrored_along = 0, FLIPS if flips else FLIPS[:1]
     for axes in mirrored_along:
         flipped = torch.flip(values, axes)
         turned = sum(_predict_rotated(model, flipped, tile, lattice, angle, reduced) for angle in rotations)
         total = total + torch.flip(turned, axes)
-    return resize_planes((total / (len(rotations) * len(mirrored_along))).numpy(), image.shape)
+    return resize_planes((total / (len(rotations) * len(mirrored_along))).numpy(), image.shape[:2])
 
 
 def _predict_rotated(model, values: Tensor, tile: int, lattice: bool, angle: float, reduced: bool) -> Tensor:
@@ -75,11 +77,11 @@ def _predict_rotated(model, values: Tensor, tile: int, lattice: bool, angle: flo
     if rest == 0:
         turned = torch.rot90(values, int(quarters), (-2, -1))
         return torch.rot90(predict_tiles(model, turned, tile, lattice, reduced), -int(quarters), (-2, -1))
-    radians, (height, width) = math.radians(angle), values.shape
+    radians, (height, width) = math.radians(angle), values.shape[-2:]
     cosine, sine = abs(math.cos(radians)), abs(math.sin(radians))
     canvas = (math.ceil(height * cosine + width * sine), math.ceil(height * sine + width * cosine))
-    turned = _resample(values[None], canvas, radians)[0]
-    return _resample(predict_tiles(model, turned, tile, lattice, reduced), values.shape, -radians)
+    turned = _resample(values.reshape(-1, height, width), canvas, radians).reshape(*values.shape[:-2], *canvas)
+    return _resample(predict_tiles(model, turned, tile, lattice, reduced), (height, width), -radians)
 
 
 def _resample(planes: Tensor, sides: Sequence[int], radians: float) -> Tensor:
@@ -94,15 +96,15 @@ def _resample(planes: Tensor, sides: Sequence[int], radians: float) -> Tensor:
 
 
 def predict_tiles(model: nn.Module, values: Tensor, tile: int, lattice: bool, reduced: bool = False) -> Tensor:
-    """(K, H, W) probabilities of normalised grey values (H, W), tile by tile, in evaluation mode, on the CPU again.
+    """(K, H, W) probabilities of normalised values (H, W) or (C, H, W), tile by tile, in evaluation mode; on the CPU.
 
     Raises:
         ValueError: if the tile does not fit the network.
     """
     output, step, halo = tile_geometry(tile, lattice, getattr(model, "geometry", VALID))
-    height, width = values.shape
+    height, width = values.shape[-2:]
     tops, lefts = origins(height, output, step), origins(width, output, step)
-    pixels, result = values.numpy(), None
+    pixels, result = (values if values.ndim == 2 else values.permute(1, 2, 0)).numpy(), None
     with evaluating(model, reduced):
         for top in tops:
             for left in lefts:
@@ -127,18 +129,20 @@ def evaluating(model: nn.Module, reduced: bool = False) -> Iterator[None]:
 
 
 def probabilities(model: nn.Module, values: np.ndarray, reduced: bool = False) -> Tensor:
-    """What a network, within ``evaluating``, makes of one input tile (h, w): (K, h', w') probabilities on the CPU.
+    """What a network, within ``evaluating``, makes of an input tile (h, w) or (h, w, C): (K, h', w') probabilities.
 
     Channels lie last in memory, which makes convolutions faster (a prediction in float32 by 1.6, at width 16 and 32).
     """
     parameter = next(model.parameters(), torch.empty(0))
-    batch = torch.from_numpy(values)[None, None].to(parameter.device, parameter.dtype)
+    planes = torch.from_numpy(values)
+    planes = planes[None] if planes.ndim == 2 else planes.permute(2, 0, 1)
+    batch = planes[None].to(parameter.device, parameter.dtype)
     logits = model(batch.to(memory_format=torch.channels_last))
     return (logits.float() if reduced else logits).softmax(dim=1)[0].contiguous().cpu()
 
 
 def window(image: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
-    """A copy of a square window of an image (H, W); where it reaches beyond, it holds the mirror image (Fig. 2).
+    """A copy of a square window of an image (H, W) or (H, W, C); beyond its edges, it holds the mirror image (Fig. 2).
 
     Args:
         top, left: its first row and column, also negative.

@@ -79,6 +79,10 @@ def train(
     dataset = dataset or data.load(experiment.data)
     if dataset.name != experiment.data:
         raise InputError(f"the experiment is about the data set {experiment.data!r}, not {dataset.name!r}")
+    if dataset.channels != experiment.channels:
+        raise InputError(
+            f"the experiment is for channels {experiment.channels}, and the images have {dataset.channels}"
+        )
     if experiment.test:
         score.second_test(experiment)  # what it lacks is told now, not after the training
     with holding(experiment):
@@ -254,7 +258,7 @@ def train_step(
     torch.manual_seed(derived_seed(experiment.seed, step) + 1)  # dropout
     state.model.train()
     reduced = number_format(device) == "bfloat16"
-    tile = tile[None, None]
+    tile = tile.reshape(1, -1, experiment.tile, experiment.tile)
     if reduced:
         tile = tile.to(memory_format=torch.channels_last)
     with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
@@ -268,7 +272,7 @@ def train_step(
 
 
 def prepare(experiment: Experiment, dataset: data.Dataset, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    """The training images as (normalised image (H, W), label planes (2, H, W): class and weight), on the device.
+    """The training images: each normalised, (H, W) or (C, H, W), with label planes (2, H, W): class and weight.
 
     At another scale than 1 they are resampled first, so that separation borders are as wide as at full size.
     """
@@ -286,7 +290,7 @@ def prepare(experiment: Experiment, dataset: data.Dataset, device: torch.device)
             ignore=ignore,
         )
         planes = torch.from_numpy(np.stack([target, weights]).astype(np.float32))
-        image = normalise(resample_image(dataset.image(index), experiment.scale))
+        image = normalise(resample_image(dataset.image(index), experiment.scale), experiment.normalisation)
         samples.append((image.to(device), planes.to(device)))
     return samples
 
@@ -296,6 +300,7 @@ def build(experiment: Experiment) -> nn.Module:
     if experiment.variant in geometry.ANCESTORS:
         return ancestors.build(experiment.variant, experiment.width, experiment.dropout)
     return UNet(
+        in_channels=experiment.planes,
         width=experiment.width,
         variant=experiment.variant,
         dropout=experiment.dropout,

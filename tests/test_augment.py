@@ -9,7 +9,8 @@ import pytest
 import torch
 from scipy import ndimage, stats
 
-from reprolib.augment import augment, displacement, normalise
+from reprolib import augment as augmentation
+from reprolib.augment import PERCENTILES, augment, displacement, limits, normalise
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -268,7 +269,7 @@ def test_the_labels_are_the_centre_of_what_they_would_be_without_halo():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image": torch.zeros(1, 9, 9)}, "do not fit"), ({"labels": torch.zeros(9, 9)}, "do not fit"),
+        ({"image": torch.zeros(1, 1, 9, 9)}, "do not fit"), ({"labels": torch.zeros(9, 9)}, "do not fit"),
         ({"labels": torch.zeros(1, 9, 8)}, "do not fit"), ({"tile": 184}, "184 px leaves nothing"),
         ({"grey": 1.0}, "grey must be in"), ({"grey": -0.1}, "grey must be in"),
         ({"grey": math.nan}, "grey must be in"),
@@ -303,15 +304,56 @@ def test_scale_and_offset_of_the_grey_values_do_not_matter():
     np.testing.assert_allclose(normalise(image[::2, ::-1]), normalise(image[::2, ::-1].copy()), atol=1e-6)
 
 
+@pytest.mark.parametrize("how", ["standard", "percentiles"])
+def test_each_channel_is_normalised_as_if_alone(how):
+    image = np.random.default_rng(0).integers(0, 200, (40, 30, 3)).astype(np.uint16) * np.array([1, 7, 100], np.uint16)
+    values = normalise(image, how)
+    assert values.shape == (3, 40, 30) and values.is_contiguous()
+    for channel in range(3):
+        np.testing.assert_allclose(values[channel], normalise(image[..., channel], how), atol=1e-5)
+    image[..., 1] = 9
+    assert (normalise(image, how)[1] == (0 if how == "standard" else -1)).all()  # an empty channel
+
+
+def test_percentiles_become_minus_1_and_1_whatever_a_few_pixels_are():
+    image = np.random.default_rng(0).normal(100, 10, (200, 200))
+    values = normalise(image, "percentiles")
+    for share, level in zip(PERCENTILES, (-1, 1), strict=True):
+        assert np.percentile(values, share) == pytest.approx(level, abs=1e-4)
+    outlier = image.copy()
+    outlier[0, :5] = 1e5
+    assert (normalise(outlier, "percentiles")[1:] - values[1:]).abs().max() < 0.02
+    np.testing.assert_allclose(normalise(5 * image - 300, "percentiles"), values, atol=1e-4)
+    few = np.zeros((100, 100), np.uint8)
+    few[3, 3:5] = 100, 200  # so few that both percentiles are the ground
+    assert normalise(few, "percentiles")[3, 2:6].tolist() == [-1, 0, 1, -1]
+
+
+def test_percentiles_of_a_large_image_are_those_of_a_regular_grid(monkeypatch):
+    image = np.random.default_rng(0).integers(0, 4096, (90, 130), dtype=np.uint16)
+    monkeypatch.setattr(augmentation, "MOST_SAMPLED", 90 * 130 // 9)
+    assert limits(image) == pytest.approx(np.percentile(image[::3, ::3], PERCENTILES))
+
+
+def test_channels_are_warped_alike_and_each_as_if_alone():
+    rng = np.random.default_rng(0)
+    image, labels = torch.from_numpy(rng.normal(size=(2, 300, 260)).astype(np.float32)), torch.zeros(1, 300, 260)
+    tiles, _ = augment(image, labels, 204, torch.Generator().manual_seed(3), flip=True, grey=0.3)
+    assert tiles.shape == (2, 204, 204)
+    for channel in (0, 1):
+        alone, _ = augment(image[channel], labels, 204, torch.Generator().manual_seed(3), flip=True, grey=0.3)
+        np.testing.assert_allclose(tiles[channel], alone, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.zeros((3, 4, 4)), r"\(H, W\) array"), (np.zeros(4), r"\(H, W\) array"),
-        (np.zeros((4, 4), complex), r"\(H, W\) array"),
-        (np.array([["a", "b"]]), r"\(H, W\) array"), (np.full((4, 4), 7), "is constant"),
+        (np.zeros((2, 3, 4, 4)), "must be"), (np.zeros(4), "must be"), (np.zeros((4, 4), complex), "must be"),
+        (np.array([["a", "b"]]), "must be"), (np.full((4, 4), 7), "is constant"),
+        (np.full((4, 4, 3), [1, 2, 3]), "is constant"),
         (np.array([[0, 1], [2, math.nan]]), "NaN or infinite"), (np.array([[0, 1],
         [2, math.inf]]), "NaN or infinite"),
-        (np.zeros((0, 4)), r"\(H, W\) array"),
+        (np.zeros((0, 4)), "must be"),
     ],
 )  # fmt: skip
 def test_what_is_no_grey_image_is_refused(image, message):

@@ -21,9 +21,10 @@ NON_DEFAULTS = {
     "elastic": 0.0, "rotate": False, "grey": 0.0, "flip": True, "optimiser": "adam", "momentum": 0.9,
     "learning_rate": 0.01, "schedule": "cosine", "steps": 10, "tile": 512, "seed": 7,
     "choice": 2, "scale": 0.5, "test": True, "fused": True, "mean_of_flips": True, "connectivity": 8,
-    "start": "0123456789abcdef",
+    "start": "0123456789abcdef", "channels": "rgb", "normalisation": "percentiles",
 }  # fmt: skip
-LATER = ("choice", "scale", "test", "fused", "mean_of_flips", "connectivity", "start")  # added after the first records
+# added after the first records
+LATER = ("choice", "scale", "test", "fused", "mean_of_flips", "connectivity", "start", "channels", "normalisation")
 NEEDS = {"padding": {"tile": 512}, "tile": {"padding": "same"}, "choice": {"images": 3}, "fused": {"optimiser": "adam"}}
 
 
@@ -42,7 +43,7 @@ def test_the_key_of_a_known_experiment_never_changes():
     assert Experiment().key == "44136fa355b3678a"
     earlier = {name: value for name, value in NON_DEFAULTS.items() if name not in LATER}
     assert Experiment(**earlier).key == "9062ac8ccbfce177"
-    before = {name: value for name, value in NON_DEFAULTS.items() if name != "start"}
+    before = {name: value for name, value in NON_DEFAULTS.items() if name in (*earlier, *LATER[:6])}
     assert Experiment(**before).key == "f61a23dbad91f6c4"
 
 
@@ -75,6 +76,11 @@ def test_every_field_changes_the_key():
         *(Experiment(**{name: NON_DEFAULTS[name]} | NEEDS.get(name, {})).key for name in NON_DEFAULTS),
     }
     assert len(keys) == len(NON_DEFAULTS)  # "padding" and "tile" make the same one; and the paper's
+
+
+def test_channels_say_how_many_planes_the_network_takes():
+    planes = {channels: Experiment(channels=channels).planes for channels in ("grey", "rgb", "1", "2,1", "1,2,10,4")}
+    assert planes == {"grey": 1, "rgb": 3, "1": 1, "2,1": 2, "1,2,10,4": 4}
 
 
 def test_two_experiments_never_share_a_name():
@@ -187,6 +193,8 @@ def test_a_tile_that_does_not_fit_is_refused_with_the_nearest():
         ({"choice": 6, "images": 2}, "^choice must be 0 or more, at most 5, not 6"),
         ({"fused": True}, "fused is Adam's: leave it out with optimiser=sgd"),
         ({"connectivity": 6}, "connectivity must be 4 or 8, not 6"),
+        ({"channels": "red"}, "channels are grey, rgb, or numbers from 1"), ({"channels": "0,1"}, "channels are grey"),
+        ({"channels": "1,"}, "channels are grey"), ({"channels": "rgb", "variant": "n4"}, "'n4' takes grey images"),
         ({"scale": 0.0}, "^scale must be"), ({"scale": 1.5}, "^scale must be"), ({"scale": math.nan}, "^scale must be"),
     ],
 )  # fmt: skip

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -13,6 +14,7 @@ from torch import nn
 from reprolib.augment import normalise
 from reprolib.geometry import SAME
 from reprolib.model import UNet
+from reprolib.own.large import predict_image
 from reprolib.resample import resample_image, resize_planes
 from reprolib.tiling import SEVEN_ROTATIONS, origins, predict, predict_tiles, tile_geometry
 
@@ -96,6 +98,29 @@ def test_off_the_lattice_the_pooling_phase_shows_beyond_the_first_tile():
     assert apart[:, :20, :20].max() < 1e-10
     assert apart[:, 20:40, 20:40].max() > 1e-3
     assert apart[:, 20:40, 20:40].mean() < 0.2
+
+
+@pytest.mark.parametrize("normalisation", ["standard", "percentiles"])
+def test_a_network_for_several_channels_takes_them_in_every_way_of_predicting(normalisation, tmp_path):
+    torch.manual_seed(0)
+    model = UNet(in_channels=2, width=2).double()
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 4096, (37, 50, 2)).astype(np.uint16)
+    options = {"tile": 204, "normalisation": normalisation}
+    tiled = predict(model, image, **options)
+    values = normalise(image, normalisation).double()
+    rows, columns = ([mirror(i - 92, n) for i in range(236)] for n in (37, 50))
+    with torch.no_grad():
+        whole = model.eval()(values[:, rows][:, :, columns][None]).softmax(1)[0, :, :37, :50]
+    np.testing.assert_allclose(tiled, whole, atol=1e-10, rtol=0)
+    assert tiled[1].std() > 0.01
+    predict_image(model, image, tmp_path / "p.tif", tile=204, normalisation=normalisation)
+    np.testing.assert_allclose(tifffile.imread(tmp_path / "p.tif") / 255, tiled[1], atol=0.003)
+    turned = predict(model, np.rot90(image), rotations=(90.0,), **options)
+    assert turned.shape == (2, 50, 37)
+    slanted = predict(model, image, rotations=(30.0,), flips=True, **options)
+    assert slanted.shape == (2, 37, 50) and np.allclose(slanted.sum(0), 1, atol=1e-6)
+    assert predict(model, image, scale=0.5, **options).shape == (2, 37, 50)
 
 
 @pytest.mark.parametrize("sides", [(2, 2), (1, 7), (5, 3), (3, 50)])
@@ -269,7 +294,7 @@ def test_the_image_is_left_alone_and_the_result_is_an_array_of_its_own():
         ({"tile": 570}, "nearest: 556 and 572"), ({"tile": 188}, "smallest is 204"),
         ({"rotations": ()}, "at least one"),
         ({"rotations": (0, math.nan)}, "finite angle"), ({"image": np.full((9, 9), math.nan)}, "NaN"),
-        ({"image": np.ones((9, 9))}, "constant"), ({"image": np.zeros((1, 9, 9))}, r"\(H, W\)"),
+        ({"image": np.ones((9, 9))}, "constant"), ({"image": np.zeros((1, 1, 9, 9))}, r"\(H, W\)"),
         ({"model": UNet(width=1, padding="same"), "tile": 60}, "nearest: 48 and 64"),
     ],
 )  # fmt: skip

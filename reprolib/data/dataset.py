@@ -15,7 +15,7 @@ class Dataset:
     """Images with instance labels, and how they are split into folds."""
 
     name: str
-    images: np.ndarray  # (N, H, W) uint8 grey values
+    images: np.ndarray  # (N, H, W) grey values, or (N, H, W, C) channels; the published sets' are uint8
     instances: np.ndarray  # (N, H, W) int32: 0 = background (EM: membrane), 1.. = cells, per image
     ignore: np.ndarray  # (N, H, W) bool: True = not annotated, so neither trained on nor scored
     names: tuple[str, ...]  # one per image: "slice 00", "01/t002"
@@ -26,19 +26,20 @@ class Dataset:
     sizes: tuple[
         tuple[int, int], ...
     ] = ()  # (H, W) of each image, where they differ: the arrays are padded, see `padded`
+    channels: str = "grey"  # what the images hold, as `Experiment.channels`
 
     def own_part(self, array: np.ndarray, index: int) -> np.ndarray:
-        """Of an array (H, W) for one image, the part that is no padding."""
+        """Of an array (H, W) or (H, W, C) for one image, the part that is no padding."""
         height, width = self.sizes[index] if self.sizes else array.shape[:2]
         return array[:height, :width]
 
     def image(self, index: int) -> np.ndarray:
-        """The grey values (H, W) of one image, without padding."""
+        """One image (H, W) or (H, W, C), without padding."""
         return self.own_part(self.images[index], index)
 
 
 def padded(arrays: Sequence[np.ndarray], value: float = 0) -> np.ndarray:
-    """Arrays (H, W) as one (N, H, W): smaller ones are filled up below and to the right."""
+    """Arrays (H, W) or (H, W, C) as one with N in front: smaller ones are filled up below and to the right."""
     sides = np.max([array.shape for array in arrays], axis=0)
     missing = [[(0, side) for side in sides - array.shape] for array in arrays]
     return np.stack([np.pad(array, n, constant_values=value) for array, n in zip(arrays, missing, strict=True)])

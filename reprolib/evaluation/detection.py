@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from skimage.filters import threshold_otsu
 
+from reprolib.data.images import brightness
 from reprolib.evaluation import ctc
 
 LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7)  # thresholds on the probability
@@ -79,7 +80,7 @@ class Detection:
 
     settings: Settings
     counts: Counts
-    otsu: Counts  # of a plain threshold on the grey values, by Otsu's method, for comparison
+    otsu: Counts  # of a plain threshold on the brightness, by Otsu's method, for comparison
 
 
 NOTHING = Counts(0, 0, 0)
@@ -121,7 +122,7 @@ def detection(
     """Choose settings and count, see `Detection`.
 
     Args:
-        gold, probability, images: of each held-out image (H, W): object numbers, P(object), grey values.
+        gold, probability, images: of each held-out image: object numbers and P(object), (H, W), and the image itself.
         training: the same of training images.
     """
     sizes = np.concatenate([np.bincount(one.ravel())[1:] for one in training[0]])
@@ -154,5 +155,6 @@ def detection(
 
 def _otsu(gold: np.ndarray, image: np.ndarray, bright: bool) -> Counts:
     """Components above Otsu's threshold on the grey values, or below it."""
-    level = threshold_otsu(np.asarray(image))
+    image = brightness(np.asarray(image))
+    level = threshold_otsu(image)
     return count(gold, ctc.instances(image > level if bright else image <= level, connectivity=8))

@@ -24,7 +24,8 @@ def predict_as_trained(
     rotations: Sequence[float] = (0.0,),
 ) -> np.ndarray:
     """`predict_cells` at the scale that the network was trained at, averaged over flips if its experiment says so."""
-    return predict_cells(model, images, report, rotations, experiment.scale, experiment.mean_of_flips)
+    scale, flips, normalisation = experiment.scale, experiment.mean_of_flips, experiment.normalisation
+    return predict_cells(model, images, report, rotations, scale=scale, flips=flips, normalisation=normalisation)
 
 
 def predict_cells(
@@ -34,19 +35,21 @@ def predict_cells(
     rotations: Sequence[float] = (0.0,),
     scale: float = 1.0,
     flips: bool = False,
+    normalisation: str = "standard",
 ) -> np.ndarray:
-    """(N, H, W) float32 probability of class 1 (cell, not membrane) of images (H, W), each in one piece.
+    """(N, H, W) float32 probability of class 1 (cell, not membrane) of images, each in one piece.
 
     Args:
-        images: N arrays (H, W), or one array (N, H, W). Where they differ in size, the result is padded with 0.
-        rotations, scale, flips: as in ``tiling.predict``.
+        images: N arrays (H, W), or (H, W, C) of a network for C channels, or one array of them. Where they differ in
+            size, the result is padded with 0.
+        rotations, scale, flips, normalisation: as in ``tiling.predict``.
     """
-    planes = []
+    planes, options = [], {"rotations": rotations, "flips": flips, "scale": scale, "normalisation": normalisation}
     for count, image in enumerate(images, start=1):
-        height, width = scaled_sides(image.shape, scale) if scale != 1 else image.shape
+        height, width = scaled_sides(image.shape[:2], scale)
         side = math.ceil(math.hypot(height, width)) if any(angle % 90 for angle in rotations) else max(height, width)
         tile = getattr(model, "geometry", VALID).covering(side)
-        planes.append(predict(model, image, tile=tile, rotations=rotations, flips=flips, scale=scale)[1])
+        planes.append(predict(model, image, tile=tile, **options)[1])
         if report and count == len(images):
             report(f"predicted {count} images")
     return padded(planes)

@@ -128,12 +128,12 @@ def score(
 def curve_point(experiment: Experiment, model: nn.Module, dataset: Dataset) -> dict[str, dict[str, float]]:
     """Scores of a network in training at the threshold 0.5, of up to three "training" and three "held_out" images."""
     parts = {"training": training_indices(experiment, dataset), "held_out": held_out_indices(experiment, dataset)}
-    point = {}
+    point, options = {}, {"scale": experiment.scale, "normalisation": experiment.normalisation}  # no flips: quicker
     for name, indices in parts.items():
         if indices:
             few = [indices[k] for k in sorted({0, len(indices) // 2, len(indices) - 1})]
             images = [dataset.image(index) for index in few]
-            probability = fitted(predict_cells(model, images, scale=experiment.scale), dataset)
+            probability = fitted(predict_cells(model, images, **options), dataset)
             results = evaluate(dataset, few, probability, experiment.connectivity, (0.5,))
             point[name] = {metric: float(f"{result.score:.6g}") for metric, result in results.items()}
     return point
@@ -194,15 +194,17 @@ def silver(experiment: Experiment, model: nn.Module, report: Report | None = Non
 
 
 def _parts(dataset: Dataset, indices: Sequence[int], probability: np.ndarray) -> tuple[list[np.ndarray], ...]:
-    """Object numbers, probabilities and grey values of some images, each without padding."""
+    """Object numbers, probabilities (0 where nobody has looked) and values of some images, each without padding."""
     gold = [dataset.own_part(dataset.instances[index], index) for index in indices]
-    planes = [dataset.own_part(plane, index) for index, plane in zip(indices, probability, strict=True)]
+    planes = [np.where(dataset.ignore[k], 0, plane) for k, plane in zip(indices, probability, strict=True)]
+    planes = [dataset.own_part(plane, index) for index, plane in zip(indices, planes, strict=True)]
     return gold, planes, [dataset.image(index) for index in indices]
 
 
 def fitted(probability: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Probabilities (N, h, w) of some images, padded with 0 to the sides of the data set's arrays."""
-    rows, columns = (whole - side for whole, side in zip(dataset.images.shape[1:], probability.shape[1:], strict=True))
+    sides = zip(dataset.images.shape[1:3], probability.shape[1:], strict=True)
+    rows, columns = (whole - side for whole, side in sides)
     return np.pad(probability, ((0, 0), (0, rows), (0, columns))) if rows or columns else probability
 
 

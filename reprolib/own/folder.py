@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from reprolib.data.dataset import OWN, Dataset, blocks, padded
-from reprolib.data.images import Page, grey, read_pages
+from reprolib.data.images import Page, read_pages, select, usual_channels
 from reprolib.errors import InputError
 from reprolib.files import pixel_hash
 from reprolib.own.labels import Labels, consecutive, instances
@@ -23,27 +22,43 @@ class Annotated:
     """One image with its labels; or what is wrong with the files."""
 
     name: str
-    image: np.ndarray | None  # (H, W) grey values, as stored
+    file: Path
+    page: Page | None
     labels: Labels | None
-    pixel_size: float | None  # micrometres
+    problem: str = ""  # one sentence; page and labels are None then
+
+
+@dataclass(frozen=True, eq=False)
+class Usable:
+    """One image that a network can learn of."""
+
+    name: str
+    image: np.ndarray  # (H, W) or (H, W, C), as stored
+    labels: Labels
     notes: tuple[str, ...]  # what was made of the files
-    problem: str = ""  # one sentence; image and labels are None then
 
 
-def read_folder(folder: Path) -> list[Annotated]:
+def read_folder(folder: Path, ignore: int | None = None) -> list[Annotated]:
     """Every image of a folder with its labels, in natural order; a stack gives one for each of its slices.
 
     Layouts: see `reprolib.own.pairs`. What is wrong with one pair is told in its place, so that all is told at once.
 
+    Args:
+        ignore: the number of labels where nobody has looked: such pixels neither train nor count.
+
     Raises:
         InputError, FileNotFoundError: as `pairs.find_pairs`.
     """
-    return [one for pair in find_pairs(folder) for one in _read_pair(pair)]
+    return [one for pair in find_pairs(folder) for one in _read_pair(pair, ignore)]
 
 
-def load_folder(path: str | Path, folds: int = 5) -> Dataset:
+def load_folder(path: str | Path, folds: int = 5, channels: str = "", ignore: int | None = None) -> Dataset:
     """Your own images as a data set. Folds are contiguous blocks in natural order: neighbours of a stack stay together;
     of fewer images there are as many folds as images. Sizes may differ.
+
+    Args:
+        channels: as `Experiment.channels`; "": all that the images have, see `images.usual_channels`.
+        ignore: as `read_folder`.
 
     Raises:
         FileNotFoundError: if there is no image.
@@ -52,42 +67,49 @@ def load_folder(path: str | Path, folds: int = 5) -> Dataset:
     path = Path(path)
     if folds < 2:
         raise InputError(f"folds must be 2 or more, not {folds}")
-    images = read_folder(path)
-    if problems := _problems(images, path):
+    found = read_folder(path, ignore)
+    channels = channels or usual_channels(one.page for one in found if one.page)
+    usable, problems = _usable(found, channels, path)
+    if problems:
         more = f" And {len(problems) - 5} more: see reprolib check {path}." if len(problems) > 5 else ""
         raise InputError("; ".join(problems[:5]) + more)
-    folds = min(folds, len(images))
-    kind = np.result_type(*{one.image.dtype for one in images})  # holds all images' values
-    pixels = padded([one.image.astype(kind, copy=False) for one in images])
-    labels = padded([one.labels.instances for one in images])
-    sizes = tuple(one.image.shape for one in images)
+    folds, images = min(folds, len(found)), [one.image for one in usable]
+    kind = np.result_type(*{image.dtype for image in images})  # holds all images' values
+    pixels = padded([image.astype(kind, copy=False) for image in images])
+    labels = padded([one.labels.instances for one in usable])
+    ignored = padded([one.labels.ignored for one in usable], True)
+    sizes = tuple(image.shape[:2] for image in images)
     hashes = {"images": pixel_hash(pixels), "labels": pixel_hash(labels)}
     if len(set(sizes)) > 1:  # padding is not to pass for pixels
         hashes["sizes"] = pixel_hash(np.array(sizes))
+    if ignore is not None:
+        hashes["labels"] = pixel_hash(np.where(ignored, -1, labels).astype(np.int32))
     return Dataset(
         name=f"{OWN}{path.resolve().name[:60]}",  # it becomes part of file names
         images=pixels,
         instances=labels,
-        ignore=padded([np.zeros(size, bool) for size in sizes], True),
-        names=tuple(one.name for one in images),
-        folds=blocks(len(images), folds),
+        ignore=ignored,
+        names=tuple(one.name for one in usable),
+        folds=blocks(len(found), folds),
         hashes=hashes,
         phantom=False,
         sizes=sizes if len(set(sizes)) > 1 else (),
+        channels=channels,
     )
 
 
-def check(folder: Path, overlays: Path | None = None) -> tuple[list[str], list[str]]:
+def check(folder: Path, overlays: Path | None = None, ignore: int | None = None) -> tuple[list[str], list[str]]:
     """What a folder holds, as lines of text: a row an image, then a summary; and all that is wrong, a sentence each.
 
     Args:
         overlays: a folder to write each image to, with the outlines of its objects.
+        ignore: as `read_folder`.
     """
     rows, objects = [("image", "size, px", "type", "values", "objects", "what was made of it")], []
-    images = read_folder(folder)
-    for one in images:
-        if one.problem:
-            continue
+    found = read_folder(folder, ignore)
+    channels = usual_channels(one.page for one in found if one.page)
+    usable, problems = _usable(found, channels, folder)
+    for one in usable:
         low, high = float(one.image.min()), float(one.image.max())
         size, values = " x ".join(map(str, one.image.shape)), f"{low:g} to {high:g}"
         rows.append((one.name, size, str(one.image.dtype), values, str(one.labels.objects), "; ".join(one.notes)))
@@ -95,53 +117,59 @@ def check(folder: Path, overlays: Path | None = None) -> tuple[list[str], list[s
         if overlays:
             save_overlay(overlays / f"{one.name.replace('/', '-')}.png", one.image, one.labels.instances)
     lines = text_table(rows)
-    lines += ["", f"{len(objects)} of {len(images)} images can be used, with {sum(objects)} objects"]
-    return lines, _problems(images, folder)
+    of = {"grey": "grey values", "rgb": "colours"}.get(channels, f"channels {channels}")
+    lines += ["", f"{len(objects)} of {len(found)} images can be used, with {sum(objects)} objects; {of} train"]
+    return lines, problems
 
 
-def _problems(images: list[Annotated], folder: Path) -> list[str]:
-    """All that keeps a network from learning of these images, a sentence each."""
-    if problems := [one.problem for one in images if one.problem]:
-        return problems
-    if not any(one.labels.objects for one in images):
+def _usable(found: list[Annotated], channels: str, folder: Path) -> tuple[list[Usable], list[str]]:
+    """The images that a network can learn of by such channels, and all that keeps it from learning, a sentence each."""
+    usable, problems = [], []
+    for one in found:
+        try:
+            if one.page is None or one.labels is None:
+                raise InputError(one.problem)
+            image, note = select(one.page, one.file, channels)
+            if image.min() == image.max():
+                raise InputError(f"{one.file} is constant: there is nothing to see")
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        notes = [f"image: {text}" for text in (*one.page.notes, note) if text]
+        notes += [f"labels: {text}" for text in one.labels.notes]
+        usable.append(Usable(one.name, image, one.labels, tuple(notes)))
+    if problems:
+        return usable, problems
+    if not any(one.labels.objects for one in usable):
         problems.append(f"no image of {folder} has an object: there is nothing to learn")
-    if len(images) < 2:
+    if len(usable) < 2:
         problems.append(f"{folder} holds one image: two or more are needed, so that one can be held out")
-    return problems
+    return usable, problems
 
 
-def _read_pair(pair: Pair) -> Iterator[Annotated]:
+def _read_pair(pair: Pair, ignore: int | None) -> list[Annotated]:
     try:
         pages = read_pages(pair.image)
         if len(pair.labels) == 1:
-            truth = [instances(page, pair.labels[0]) for page in read_pages(pair.labels[0], raw=True)]
+            truth = [instances(page, pair.labels[0], ignore) for page in read_pages(pair.labels[0], raw=True)]
         else:
             truth = [_objects(pair, pages[0])]
         if len(pages) != len(truth):
             raise InputError(f"{pair.image} holds {len(pages)} images, but its labels {len(truth)}")
-        found = [
-            _annotated(pair, k, page, labels, len(pages))
-            for k, (page, labels) in enumerate(zip(pages, truth, strict=True))
-        ]
+        for page, labels in zip(pages, truth, strict=True):
+            _check_pair(pair.image, page.pixels, labels)
     except (InputError, OSError) as error:
-        found = [Annotated(pair.name, None, None, None, (), str(error))]
-    yield from found
+        return [Annotated(pair.name, pair.image, None, None, str(error))]
+    names = [pair.name] if len(pages) == 1 else [f"{pair.name}/{number:03d}" for number in range(len(pages))]
+    return [Annotated(*one) for one in zip(names, [pair.image] * len(pages), pages, truth, strict=True)]
 
 
-def _annotated(pair: Pair, number: int, page: Page, labels: Labels, pages: int) -> Annotated:
-    image, note = grey(page, pair.image)
-    if image.dtype.kind == "f" and not np.isfinite(image).all():
-        raise InputError(f"{pair.image} holds NaN or infinite values: all grey values must be finite")
-    if image.shape != labels.instances.shape:
-        raise InputError(
-            f"{pair.image} is {image.shape[0]} x {image.shape[1]} px, but its labels are "
-            f"{labels.instances.shape[0]} x {labels.instances.shape[1]}"
-        )
-    if image.min() == image.max():
-        raise InputError(f"{pair.image} is constant: there is nothing to see")
-    name = pair.name if pages == 1 else f"{pair.name}/{number:03d}"
-    notes = [f"image: {one}" for one in (*page.notes, note) if one] + [f"labels: {one}" for one in labels.notes]
-    return Annotated(name, image, labels, page.pixel_size, tuple(notes))
+def _check_pair(file: Path, pixels: np.ndarray, labels: Labels) -> None:
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise InputError(f"{file} holds NaN or infinite values: all grey values must be finite")
+    sides, labelled = pixels.shape[:2], labels.instances.shape
+    if sides != labelled:
+        raise InputError(f"{file} is {sides[0]} x {sides[1]} px, but its labels are {labelled[0]} x {labelled[1]}")
 
 
 def _objects(pair: Pair, page: Page) -> Labels:
@@ -155,4 +183,5 @@ def _objects(pair: Pair, page: Page) -> Labels:
         if pixels.shape != numbers.shape:
             raise InputError(f"{path} is {pixels.shape} px, but its image {numbers.shape}")
         numbers[pixels > 0] = number
-    return Labels(consecutive(numbers), (f"{len(pair.labels)} mask files, one an object",))
+    nowhere = np.zeros(numbers.shape, bool)
+    return Labels(consecutive(numbers), nowhere, (f"{len(pair.labels)} mask files, one an object",))

@@ -21,6 +21,7 @@ class Labels:
     """The objects of one image."""
 
     instances: np.ndarray  # (H, W) int32: 0 = background, 1.. = objects, without gaps
+    ignored: np.ndarray  # (H, W) bool: where nobody has looked
     notes: tuple[str, ...]  # what was made of the file
 
     @property
@@ -28,8 +29,11 @@ class Labels:
         return int(self.instances.max(initial=0))
 
 
-def instances(page: Page, path: Path) -> Labels:
+def instances(page: Page, path: Path, ignore: int | None = None) -> Labels:
     """Instance numbers from the raw page of a label file: numbers as they are, binary masks by components.
+
+    Args:
+        ignore: the number of pixels that are not annotated.
 
     Raises:
         InputError: if the file holds no labels: colours, fractions, numbers below 0; or if its numbers are not those of
@@ -47,15 +51,19 @@ def instances(page: Page, path: Path) -> Labels:
         notes.append(f"{pixels.dtype} numbers")
     if pixels.dtype.kind != "b" and pixels.min() < 0:
         raise InputError(f"{path} holds {int(pixels.min())}: labels are whole numbers from 0, which is the background")
+    ignored = np.zeros(pixels.shape, bool) if ignore is None else pixels == ignore
+    if ignored.any():
+        pixels = np.where(ignored, 0, pixels)
+        notes.append(f"{ignored.mean():.1%} ignored")
     numbers, last = consecutive(pixels), int(pixels.max())
     objects = int(numbers.max())
     if objects == 0:
-        return Labels(numbers, (*notes, "no object: an image to learn from all the same"))
+        return Labels(numbers, ignored, (*notes, "no object: an image to learn from all the same"))
     if objects == 1:
         mask, count = ndimage.label(numbers, NEIGHBOURS)
         if count > 1:
             notes.append(f"a mask of 0 and {last}: numbered by its {count} connected parts")
-        return Labels(mask.astype(np.int32), tuple(notes))
+        return Labels(mask.astype(np.int32), ignored, tuple(notes))
     pieces = _pieces(numbers)
     if pieces > FRAGMENTS * objects:
         what = "classes, not objects" if objects <= CLASSES else "a mask that went through JPEG or was resized"
@@ -65,7 +73,7 @@ def instances(page: Page, path: Path) -> Labels:
         )
     if last > objects:
         notes.append(f"numbers up to {last} became 1 to {objects}")
-    return Labels(numbers, tuple(notes))
+    return Labels(numbers, ignored, tuple(notes))
 
 
 def consecutive(numbers: np.ndarray) -> np.ndarray:

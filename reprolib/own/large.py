@@ -14,6 +14,7 @@ import numpy as np
 import tifffile
 from torch import nn
 
+from reprolib.augment import limits
 from reprolib.data.images import open_grey
 from reprolib.errors import InputError
 from reprolib.files import replacing
@@ -70,32 +71,33 @@ def predict_image(
     reduced: bool = False,
     flips: bool = False,
     scale: float = 1.0,
+    normalisation: str = "standard",
 ) -> None:
     """Segment an image of any size: the probability of class 1 as an 8-bit TIFF, 255 = certain, written as it comes.
 
     Args:
         model: a network with a ``geometry``; put on its device already.
-        image: (H, W) grey values, in memory or mapped.
+        image: (H, W) grey values, or (H, W, C) channels, in memory or mapped.
         target: .tif; written aside, then renamed.
         tile: side of the input tile in px; None chooses it by ``memory`` (see ``fitting_tile``).
         memory: bytes for the features of one tile.
         report: called with a line of progress and the time left now and then.
-        reduced, flips, scale: see ``tiling.predict``. With flips, or at another scale, the image and its probabilities
-            are held in memory.
+        reduced, flips, scale, normalisation: see ``tiling.predict``. With flips, or at another scale, the image and its
+            probabilities are held in memory.
 
     Raises:
         InputError: if the image is constant or not finite, or the target has another ending; or as ``fitting_tile``.
     """
     if Path(target).suffix.lower() not in (".tif", ".tiff"):
         raise InputError(f"{target} must end in .tif: probabilities are written tile by tile, without loss")
-    sides = scaled_sides(image.shape, scale) if scale != 1 else image.shape
-    tile = tile or fitting_tile(model, max(sides), memory)
+    tile = tile or fitting_tile(model, max(scaled_sides(image.shape[:2], scale)), memory)
     with replacing(Path(target)) as aside:
-        output = tifffile.memmap(aside, shape=image.shape, dtype=np.uint8, photometric="minisblack")
+        output = tifffile.memmap(aside, shape=image.shape[:2], dtype=np.uint8, photometric="minisblack")
         if flips or scale != 1:
-            output[...] = np.round(255 * predict(model, image, tile, reduced=reduced, flips=flips, scale=scale)[1])
+            options = {"reduced": reduced, "flips": flips, "scale": scale, "normalisation": normalisation}
+            output[...] = np.round(255 * predict(model, image, tile, **options)[1])
         else:
-            fill(model, image, output, tile, report, reduced)
+            fill(model, image, output, tile, report, reduced, normalisation)
         output.flush()
 
 
@@ -106,8 +108,9 @@ def fill(
     tile: int,
     report: Report | None = None,
     reduced: bool = False,
+    normalisation: str = "standard",
 ) -> None:
-    """Predict an image (H, W), in memory or mapped, tile by tile on the lattice into ``output`` (H, W) uint8.
+    """Predict an image, in memory or mapped, tile by tile on the lattice into ``output`` (H, W) uint8.
 
     Equal to ``tiling.predict`` but for the last digit: the grey values' mean and deviation are taken in double here.
 
@@ -115,8 +118,11 @@ def fill(
         ValueError: if the image is constant or not finite, or the tile does not fit the network.
     """
     side, step, halo = tile_geometry(tile, True, getattr(model, "geometry", VALID))
-    height, width = image.shape
+    height, width = image.shape[:2]
     mean, spread = grey_values(image)
+    if normalisation == "percentiles":
+        low, high = limits(image)
+        mean, spread = (low + high) / 2, (high - low) / 2
     places = [(top, left) for top in origins(height, side, step) for left in origins(width, side, step)]
     with evaluating(model, reduced), Progress(len(places), "tile", report if len(places) > 1 else None) as progress:
         for top, left in places:
@@ -127,21 +133,20 @@ def fill(
             progress.update()
 
 
-def grey_values(image: np.ndarray, rows: int = 256) -> tuple[float, float]:
-    """Mean and standard deviation of an image's grey values, in double, a few rows at a time.
+def grey_values(image: np.ndarray, rows: int = 256) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of an image's values, of each channel, in double, a few rows at a time.
+
+    Returns:
+        Two scalars of an image (H, W), or two (C,) of (H, W, C); an empty channel's deviation is 1.
 
     Raises:
         ValueError: if it is constant, or not finite.
     """
-    count, total = image.size, 0.0
-    for top in range(0, image.shape[0], rows):
-        total += float(image[top : top + rows].sum(dtype=np.float64))
-    mean, squares = total / count, 0.0
-    for top in range(0, image.shape[0], rows):
-        squares += float(((image[top : top + rows].astype(np.float64) - mean) ** 2).sum())
-    spread = math.sqrt(squares / count) if math.isfinite(squares) else math.nan
-    if not math.isfinite(mean) or math.isnan(spread):
+    count, parts = image.shape[0] * image.shape[1], range(0, image.shape[0], rows)
+    mean = sum(image[top : top + rows].sum((0, 1), dtype=np.float64) for top in parts) / count
+    squares = sum(((image[top : top + rows].astype(np.float64) - mean) ** 2).sum((0, 1)) for top in parts)
+    if not np.isfinite(squares).all():
         raise InputError("the image holds NaN or infinite values: all grey values must be finite")
-    if spread == 0:
+    if not np.any(squares):
         raise InputError("the image is constant: there is nothing to segment")
-    return mean, spread
+    return mean, np.where(squares > 0, np.sqrt(squares / count), 1.0)

@@ -14,7 +14,7 @@ import tifffile
 from skimage.measure import regionprops_table
 
 from reprolib import train
-from reprolib.data.images import ENDINGS, grey, open_plain, read_pages
+from reprolib.data.images import ENDINGS, open_plain, read_pages, select
 from reprolib.errors import InputError
 from reprolib.evaluation.detection import Settings
 from reprolib.files import pixel_hash, replacing, write_text
@@ -105,7 +105,7 @@ def predict(
     }
     done, named = _done_before(folder, about), set()
     for file in files:
-        for name, image, pixel_size in _images(file):
+        for name, image, pixel_size, note in _images(file, run.experiment.channels):
             if name in named:
                 raise InputError(f"two images would have the name {name}, one of them in {file}: rename a file")
             named.add(name)
@@ -125,18 +125,19 @@ def predict(
                 reduced=reduced,
                 flips=run.experiment.mean_of_flips,
                 scale=run.experiment.scale,
+                normalisation=run.experiment.normalisation,
             )
             told = f"{image.shape[0]} x {image.shape[1]} px"
             if cells:
                 labels = settings.objects(open_plain(target))
                 save_labels(folder / f"{name}.cells.tif", labels, pixel_size)
-                if image.size <= LARGEST_OVERLAY:
+                if labels.size <= LARGEST_OVERLAY:
                     save_overlay(folder / f"{name}.outlines.png", image, labels)
                 write_text(folder / f"{name}.cells.csv", _csv(measure(labels, image, pixel_size)))
                 told = f"{labels.max()} cells"
             done["images"][name] = pixels  # last: it tells that all is there
             write_text(folder / DONE, json.dumps(done, indent=1) + "\n")
-            yield f"{name}: {told}"
+            yield f"{name}: {told}{note and f'; {note}'}"
     if cells:
         yield f"{_all_measurements(folder)}: the measurements of all images"
 
@@ -169,7 +170,8 @@ def measure(labels: np.ndarray, image: np.ndarray, pixel_size: float | None = No
     """What scikit-image measures of each object, by column, in px; and in micrometres where the pixel size is known.
 
     Args:
-        labels, image: (H, W), object numbers and grey values.
+        labels: (H, W) object numbers.
+        image: (H, W) grey values, or (H, W, C) channels, whose intensities become a column each.
         pixel_size: in micrometres.
     """
     table = regionprops_table(labels, intensity_image=np.asarray(image), properties=("label", *MEASURED))
@@ -191,16 +193,17 @@ def save_labels(path: Path, labels: np.ndarray, pixel_size: float | None = None)
         tifffile.imwrite(aside, numbers, compression="zlib", ome=bool(size), metadata={"axes": "YX", **size})
 
 
-def _images(file: Path) -> Iterator[tuple[str, np.ndarray, float | None]]:
-    """Name, grey values and pixel size of each image of a file; mapped where it is a plain TIFF."""
-    plain = open_plain(file)
+def _images(file: Path, channels: str) -> Iterator[tuple[str, np.ndarray, float | None, str]]:
+    """Name, values, pixel size, and what was made of its colours, of each image of a file; mapped if it is plain."""
+    plain = open_plain(file) if channels in ("grey", "1") else None
     if plain is not None:
-        yield stem(file), plain, None
+        yield stem(file), plain, None, ""
         return
     pages = read_pages(file)
     for number, page in enumerate(pages):
         name = stem(file) if len(pages) == 1 else f"{stem(file)}-{number:03d}"
-        yield name, grey(page, file)[0], page.pixel_size
+        image, note = select(page, file, channels)
+        yield name, image, page.pixel_size, note
 
 
 def _done_before(folder: Path, settings: dict) -> dict:

@@ -47,10 +47,12 @@ def recipe(dataset: Dataset, minutes: float, fields: Mapping[str, object], devic
     if not minutes > 0:
         raise InputError(f"minutes must be above 0, not {minutes}")
     scale = float(f"{min(1.0, max(LEAST, WIDEST / max(longest_side(dataset), 1.0))):.2g}")
-    largest = max(max(scaled_sides(dataset.image(k).shape, scale)) for k in range(len(dataset.images)))
+    largest = max(max(scaled_sides(dataset.image(k).shape[:2], scale)) for k in range(len(dataset.images)))
     chosen = {
         "data": dataset.name,
         "fold": 1,
+        "channels": dataset.channels,
+        "normalisation": "percentiles",
         "width": 16,
         "scale": scale,
         "tile": min(TILE, VALID.covering(largest)),

@@ -43,13 +43,14 @@ def write_report(record: Record, dataset: Dataset, path: Path) -> None:
     figures = []
     for index, image, plane in zip(indices, images, probability, strict=True):
         gold = dataset.own_part(dataset.instances[index], index)
-        result = detection.settings.objects(plane[: image.shape[0], : image.shape[1]])
+        nobody_looked = dataset.own_part(dataset.ignore[index], index)
+        result = detection.settings.objects(np.where(nobody_looked, 0, plane[: image.shape[0], : image.shape[1]]))
         caption = f"{dataset.names[index]}: {told(count(gold, result))}"
         pictures = (_picture(overlay(image, gold, YELLOW)), _picture(errors(image, gold, result)))
         alt = ("the image with the true outlines", "the image with the outlines found")
         shown = "".join(f'<img src="{src}" alt="{text}"> ' for src, text in zip(pictures, alt, strict=True))
         figures.append(f"<figure>{shown}<figcaption>{escape(caption)}</figcaption></figure>")
-    rows = [("this network", detection.counts), ("Otsu's threshold on the grey values", detection.otsu)]
+    rows = [("this network", detection.counts), ("Otsu's threshold on the brightness", detection.otsu)]
     table = "".join(
         f"<tr><td>{escape(name)}</td><td>{one.f1:.3f}</td><td>{one.precision:.3f}</td><td>{one.recall:.3f}</td>"
         f"<td>{one.found}</td><td>{one.missed}</td><td>{one.false}</td></tr>"

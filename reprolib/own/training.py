@@ -30,6 +30,7 @@ def train(
     folder: Path | None = None,
     minutes: float = 15.0,
     start: Path | None = None,
+    ignore: int | None = None,
 ) -> Record | None:
     """Train and record an experiment unless it is recorded already; then that record is returned.
 
@@ -39,6 +40,7 @@ def train(
             ``fields`` leave open is chosen by `recipe`, the steps by ``minutes``.
         threads: of the processor; 0 leaves the choice to PyTorch.
         again: train even if it is recorded.
+        ignore: the number of labels of one's own where nobody has looked.
         start: a record whose weights the training starts from, and whose kind of network it takes over.
         device, rotations, keep_weights, folder: as for `reprolib.train.train`. Rotations are added to a record.
 
@@ -48,7 +50,7 @@ def train(
     set_threads(threads)
     fields = {**(starting_from(start) if start else {}), **fields}
     if images:
-        dataset = load_folder(images)
+        dataset = load_folder(images, channels=str(fields.get("channels", "")), ignore=ignore)
         # The name holds the pixels' hash: other images under the same folder name are another experiment.
         name = f"{dataset.name}-{dataset.hashes['images'][:8]}{dataset.hashes['labels'][:8]}"
         dataset = dataclasses.replace(dataset, name=name)
@@ -71,6 +73,10 @@ def train(
     return None
 
 
+# What a network takes over from the one that it starts from.
+STARTED = ("variant", "width", "skips", "padding", "channels", "normalisation")
+
+
 def starting_from(path: Path) -> dict[str, object]:
     """The fields of an experiment that starts from a recorded run: its weights, and what its network is.
 
@@ -78,7 +84,7 @@ def starting_from(path: Path) -> dict[str, object]:
         InputError, FileNotFoundError: if it is no record, or its weights are not there.
     """
     record = records.read(path)
-    network = {name: getattr(record.experiment, name) for name in ("variant", "width", "skips", "padding")}
+    network = {name: getattr(record.experiment, name) for name in STARTED}
     return network | {"start": keep_start(record.weights_path, record.weights.sha256)}
 
 

@@ -11,7 +11,17 @@ import zarr
 from PIL import Image, ImageOps
 from skimage.color import rgb2gray
 
-from reprolib.data.images import grey, open_grey, open_plain, read_pages, read_stack
+from reprolib.data.images import (
+    Page,
+    brightness,
+    grey,
+    open_grey,
+    open_plain,
+    read_pages,
+    read_stack,
+    select,
+    usual_channels,
+)
 from reprolib.errors import InputError
 
 RNG = np.random.default_rng(5)
@@ -154,7 +164,7 @@ def test_channels_of_ome_tiff_stay_together_and_are_no_colours(written):
     pages = read_pages(path)
     assert [page.pixels.shape for page in pages] == [(30, 41, 3)] * 2 and pages[0].pixel_size is None
     assert np.array_equal(pages[1].pixels[..., 2], STACK[3])
-    with pytest.raises(InputError, match="has 3 channels: save the one"):
+    with pytest.raises(InputError, match="has 3 channels, and grey values are asked for"):
         grey(pages[0], path)
 
 
@@ -208,6 +218,42 @@ def test_channels_that_are_no_colour_are_never_chosen_among(written, count):
     with pytest.raises(InputError, match=f"has {count} channels"):
         open_grey(path)
     assert np.array_equal(read_stack(path), STACK[:count])
+
+
+def test_what_a_network_takes_of_an_image_is_selected():
+    channels = Page(np.moveaxis(STACK[:3], 0, -1), channels=True)
+    assert np.array_equal(select(channels, "x", "3,1")[0], np.stack([STACK[2], STACK[0]], -1))
+    assert np.array_equal(select(channels, "x", "2")[0], STACK[1]) and np.array_equal(
+        select(Page(DEEP), "x", "1")[0], DEEP
+    )
+    assert np.array_equal(select(Page(COLOUR), "x", "rgb")[0], COLOUR)
+    three, note = select(Page(DEEP), "x", "rgb")
+    assert np.array_equal(three, np.stack([DEEP] * 3, -1)) and "red, green and blue" in note
+    assert np.array_equal(select(Page(COLOUR), "x", "grey")[0], grey(Page(COLOUR), "x")[0])
+    for page, asked, told in (
+        (channels, "1,4", "has 3 channels, and 1,4 are asked for"),
+        (Page(DEEP), "2", "has 1 channel, and 2 are asked for"),
+        (channels, "rgb", "not red, green and blue: channels=1,2,3"),
+    ):
+        with pytest.raises(InputError, match=told):
+            select(page, "x", asked)
+
+
+def test_by_default_all_that_the_images_hold_is_learned():
+    alike, several = Page(np.stack([DEEP] * 3, -1)), Page(np.moveaxis(STACK[:4], 0, -1), channels=True)
+    for pages, expected in (
+        ([], "grey"),
+        ([Page(DEEP), alike], "grey"),
+        ([Page(DEEP), Page(COLOUR), alike], "rgb"),
+        ([Page(DEEP), several], "1,2,3,4"),
+        ([Page(several.pixels[..., :3], channels=True)], "1,2,3"),
+    ):
+        assert usual_channels(pages) == expected
+
+
+def test_the_brightness_of_colours_is_their_luminance_and_of_channels_their_mean():
+    assert brightness(COLOUR) == pytest.approx(255 * rgb2gray(COLOUR), abs=1e-3) and brightness(DEEP) is DEEP
+    assert brightness(np.moveaxis(STACK[:2], 0, -1)) == pytest.approx(STACK[:2].mean(0))
 
 
 def test_colours_become_their_luminance_and_grey_stored_as_colour_stays(written):

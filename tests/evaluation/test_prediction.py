@@ -20,7 +20,7 @@ def test_a_covering_tile_is_the_smallest_whose_output_covers_the_image():
 def test_the_mean_over_rotations_covers_the_turned_image_in_one_tile(monkeypatch):
     tiles = []
 
-    def remember(model, image, tile, rotations, flips, scale):
+    def remember(model, image, tile, **options):
         tiles.append(tile)
         return np.stack([image, image])
 
@@ -44,4 +44,5 @@ def test_flips_and_scale_reach_the_prediction_and_the_tile_covers_the_resampled_
 
     monkeypatch.setattr(prediction, "predict", remember)
     predict_cells(None, np.zeros((1, 512, 400)), scale=0.5, flips=True)
-    assert calls == [{"tile": 444, "rotations": (0.0,), "flips": True, "scale": 0.5}]  # 260 px of output for 256
+    options = {"rotations": (0.0,), "flips": True, "scale": 0.5, "normalisation": "standard"}
+    assert calls == [{"tile": 444} | options]  # 260 px of output for 256

@@ -121,8 +121,8 @@ def small_test(monkeypatch):
     probability = np.clip(0.1 + 0.7 * inside + rng.normal(0, 0.15, inside.shape), 0, 1).astype(np.float32)
     asked = []
 
-    def predict_cells(model, given, report=None, rotations=(0.0,), scale=1.0, flips=False):
-        assert given is images
+    def predict_cells(model, given, report=None, rotations=(0.0,), scale=1.0, flips=False, normalisation=""):
+        assert given is images and normalisation == "standard"
         asked.append((tuple(rotations), scale, flips))
         return probability if len(rotations) == 1 else probability**2
 

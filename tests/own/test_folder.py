@@ -16,6 +16,7 @@ from reprolib.evaluation import cells, ctc
 from reprolib.evaluation.prediction import predict_cells
 from reprolib.evaluation.score import score
 from reprolib.experiment import Experiment
+from reprolib.loss import IGNORE
 from reprolib.own import folder
 from reprolib.own.labels import consecutive
 from reprolib.train import prepare, run_steps
@@ -92,10 +93,23 @@ def test_images_of_every_kind_become_the_same_data_set(own, change, options):
         assert (found - expected).abs().max() < 1e-4 and (labels == others).all()
 
 
-def test_colour_images_are_their_luminance(own):
+def test_of_grey_and_colour_images_a_network_learns_colours(own):
     colour = np.stack([picture(DISCS, seed) for seed in range(3)], -1)
     save(own / "images/shot0.png", colour)
     loaded = folder.load_folder(own)
+    assert loaded.channels == "rgb" and loaded.images.shape == (6, 64, 64, 3) and loaded.images.dtype == np.uint8
+    assert np.array_equal(loaded.images[0], colour)
+    assert np.array_equal(loaded.images[1], np.stack([picture(DISCS, 1)] * 3, -1))
+    lines, _ = folder.check(own)
+    assert "64 x 64 x 3" in lines[1] and "red, green and blue" in lines[2] and lines[-1].endswith("; colours train")
+    ((image, labels), *_) = prepare(Experiment(data=loaded.name, channels="rgb", scale=0.5), loaded, CPU)
+    assert image.shape == (3, 32, 32) and labels.shape == (2, 32, 32)
+
+
+def test_colours_as_grey_are_their_luminance(own):
+    colour = np.stack([picture(DISCS, seed) for seed in range(3)], -1)
+    save(own / "images/shot0.png", colour)
+    loaded = folder.load_folder(own, channels="grey")
     assert loaded.images.dtype == np.float32  # holds the other images' whole numbers too
     assert loaded.images[0] == pytest.approx(colour @ [0.2125, 0.7154, 0.0721], abs=1e-3)
     assert np.array_equal(loaded.images[1], picture(DISCS, 1))
@@ -145,8 +159,8 @@ def test_pixel_size_and_what_was_made_of_the_files_are_told(tmp_path):
     tifffile.imwrite(tmp_path / "a.ome.tif", picture(DISCS), ome=True, metadata=metadata)
     save(tmp_path / "a_mask.png", (DISCS > 0).astype(np.uint8))
     (one,) = folder.read_folder(tmp_path)
-    assert one.pixel_size == pytest.approx(0.325) and one.problem == ""
-    assert one.notes == ("labels: a mask of 0 and 1: numbered by its 8 connected parts",)
+    assert one.page.pixel_size == pytest.approx(0.325) and one.problem == ""
+    assert one.labels.notes == ("a mask of 0 and 1: numbered by its 8 connected parts",)
 
 
 # --- what is wrong
@@ -180,8 +194,24 @@ def test_an_image_that_is_not_finite_or_has_channels_is_refused(own):
         folder.load_folder(own)
     channels = np.stack([picture(DISCS, seed) for seed in range(4)], -1)
     save(own / "images/shot1.tif", channels, planarconfig="contig")
-    with pytest.raises(InputError, match=r"shot1\.tif has 4 channels"):
+    with pytest.raises(InputError, match=r"shot0\.png has 1 channel, and 1,2,3,4 are asked for"):
         folder.load_folder(own)
+    with pytest.raises(InputError, match=r"shot1\.tif has 4 channels"):
+        folder.load_folder(own, channels="grey")
+    assert np.array_equal(folder.load_folder(own, channels="1").images[1], channels[..., 0])
+
+
+def test_what_nobody_has_looked_at_neither_trains_nor_counts(own):
+    for index in range(6):
+        labels = DISCS.copy()
+        labels[:20] = 255
+        save(own / f"labels/shot{index}.tif", labels)
+    loaded = folder.load_folder(own, ignore=255)
+    assert loaded.ignore[:, :20].all() and not loaded.ignore[:, 20:].any() and not loaded.instances[:, :20].any()
+    assert loaded.hashes["labels"] != folder.load_folder(own).hashes["labels"]
+    ((_, planes), *_) = prepare(Experiment(data=loaded.name), loaded, CPU)
+    assert (planes[:, :20] == planes[:, :1, :1]).all() and (planes[0, :20] == IGNORE).all()
+    assert "% ignored" in folder.check(own, ignore=255)[0][1]
 
 
 def test_all_that_is_wrong_is_told_at_once(own):
@@ -308,13 +338,17 @@ def test_scores_of_different_sizes_are_those_of_each_image_by_itself(mixed, chan
 def test_the_check_has_a_row_an_image_and_every_problem(own, tmp_path):
     save(own / "images/shot1.png", (picture(DISCS) > 110))
     lines, problems = folder.check(own)
-    assert len(lines) == 9 and not problems and lines[-1] == "6 of 6 images can be used, with 48 objects"
+    assert (
+        len(lines) == 9
+        and not problems
+        and lines[-1] == "6 of 6 images can be used, with 48 objects; grey values train"
+    )
     assert lines[1].split() == ["shot0", "64", "x", "64", "uint8", *lines[1].split()[5:8], "8"]
     assert "bool" in lines[2] and "0 to 1" in lines[2]
     save(own / "images/shot2.png", GREY)
     (own / "labels/shot4.tif").write_bytes(b"")
     lines, problems = folder.check(own, tmp_path / "looks")
-    assert len(lines) == 7 and lines[-1] == "4 of 6 images can be used, with 32 objects"
+    assert len(lines) == 7 and lines[-1] == "4 of 6 images can be used, with 32 objects; grey values train"
     assert len(problems) == 2 and "shot2.png is constant" in problems[0] and "shot4.tif" in problems[1]
     assert sorted(path.name for path in (tmp_path / "looks").iterdir()) == [f"shot{k}.png" for k in (0, 1, 3, 5)]
 

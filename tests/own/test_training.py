@@ -5,16 +5,23 @@ from __future__ import annotations
 import dataclasses
 
 import invented
+import numpy as np
 import pytest
+import tifffile
 import torch
+from drawn import discs, picture, save
 
 from reprolib import train
+from reprolib.errors import InputError
+from reprolib.evaluation.prediction import predict_as_trained
 from reprolib.evaluation.scores import Rotated
 from reprolib.experiment import Experiment
 from reprolib.own import training
+from reprolib.own.predict import predict
 from reprolib.plan import recipes
 from reprolib.runs import records
 
+DISCS = discs()
 RUN = recipes.em_test(0)
 CURVES = {"v_rand": invented.curve(0.9)}
 STRAIGHT = dataclasses.replace(invented.held_out({"v_rand": 0.9}), test=invented.test_slices(CURVES))
@@ -38,6 +45,33 @@ def test_rotations_are_added_to_a_record_that_has_none(monkeypatch, scores, adde
     monkeypatch.setattr(training, "train_experiment", lambda *_: pytest.fail("it is recorded already"))
     assert training.train(RUN.departures(), rotations=True) is known and len(calls) == added
     assert training.train(RUN.departures()) is known and len(calls) == added
+
+
+def test_colours_are_learned_and_asked_for_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPROLIB_CACHE", str(tmp_path / "cache"))
+    for index in range(2):
+        colours = np.stack([picture(DISCS, 3 * index + k) for k in range(3)], -1)
+        save(tmp_path / f"own/images/{index}.png", colours)
+        save(tmp_path / f"own/labels/{index}.png", DISCS)
+    training.train({"width": 2, "steps": 2, "tile": 188}, tmp_path / "own", "cpu", folder=tmp_path / "runs")
+    (path,) = (tmp_path / "runs").glob("*.json")
+    record = records.read(path)
+    assert record.experiment.channels == "rgb" and record.experiment.normalisation == "percentiles"
+    assert train.network(record).down[0][0].in_channels == 3 and path.with_suffix(".html").exists()
+    lines = list(predict(path, [tmp_path / "own/images"], tmp_path / "out", report=lambda line: None))
+    table = (tmp_path / "out/0.cells.csv").read_text().splitlines()[0]
+    assert len(lines) == 3 and "intensity_mean-0,intensity_mean-1,intensity_mean-2" in table
+    expected = predict_as_trained(record.experiment, train.network(record), [colours])[0]
+    assert tifffile.imread(tmp_path / "out/1.probability.tif") / 255 == pytest.approx(expected, abs=0.003)
+    assert training.starting_from(path)["channels"] == "rgb"
+    save(tmp_path / "grey/a.png", picture(DISCS))
+    (line, _) = predict(path, [tmp_path / "grey"], tmp_path / "more", report=lambda line: None)
+    assert "grey values are taken as red, green and blue" in line
+    save(tmp_path / "four/a.tif", np.stack([picture(DISCS, k) for k in range(4)], -1), planarconfig="contig")
+    with pytest.raises(InputError, match="has 4 channels, not red, green and blue"):
+        list(predict(path, [tmp_path / "four"], tmp_path / "none", report=lambda line: None))
+    with pytest.raises(InputError, match="the experiment is for channels rgb, and the images have grey"):
+        train.train(Experiment(data="phantom-em", fold=1, channels="rgb"), "cpu", None, tmp_path / "runs")
 
 
 def test_a_training_starts_from_the_weights_of_another_run(tmp_path, monkeypatch):
