@@ -23,9 +23,12 @@ from torch import Tensor, nn
 from reprolib.augment import normalise
 from reprolib.errors import InputError
 from reprolib.geometry import VALID, Geometry
+from reprolib.model import UNet
 from reprolib.resample import resample_image, resize_planes
 
 SEVEN_ROTATIONS = tuple(360.0 * k / 7 for k in range(7))  # degrees; the paper gives the number, not the angles
+GIBIBYTE = 2**30
+PLANES = 7.5  # feature maps of the first level, in float32, that are held at the worst moment (measured: 5.6 to 7.0)
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-2,), (-1,), (-2, -1))  # axes along which an image is mirrored
 
 
@@ -173,6 +176,32 @@ def tile_geometry(tile: int, lattice: bool = True, geometry: Geometry = VALID) -
         smallest = geometry.covering(stride)
         raise InputError(f"a tile of {tile} px is too small to step on the lattice: the smallest is {smallest}")
     return output, output // stride * stride if lattice else output, geometry.halo
+
+
+def fitting_tile(model: nn.Module, side: int, memory: float = GIBIBYTE) -> int:
+    """Side (px) of the largest input tile that a budget allows, or of the one that covers the image if that is smaller.
+
+    The larger the tile, the smaller the share of the halo, whose work is repeated by the next tile.
+
+    Args:
+        model: a U-Net, or another network with a ``geometry`` (which gets the paper's 572 px or the next that fits).
+        side: the image's longer side in px.
+        memory: bytes for the features of one tile.
+
+    Raises:
+        ValueError: if not even the smallest tile that can step on the lattice fits; says how much that takes.
+    """
+    geometry = getattr(model, "geometry", VALID)
+    covering = geometry.covering(side)
+    if not isinstance(model, UNet):
+        return min(covering, geometry.covering(388))
+    per_pixel = PLANES * model.down[0][0].out_channels * next(model.parameters()).element_size()
+    affordable = math.isqrt(int(memory / per_pixel))
+    smallest = geometry.covering(geometry.stride)
+    if affordable < smallest:
+        needed = per_pixel * smallest**2 / GIBIBYTE
+        raise InputError(f"a tile takes at least {needed:.2f} GiB here, more than the {memory / GIBIBYTE:.2f} allowed")
+    return min(covering, affordable - (affordable - geometry.smallest) % geometry.stride)
 
 
 def origins(side: int, output: int, step: int) -> list[int]:

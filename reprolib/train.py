@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +39,8 @@ from reprolib.runs.weights import load_weights, save_weights, start_path
 from reprolib.splits import training_indices
 
 CHECKPOINT_EVERY = 120.0  # seconds
+LOOK_EVERY = 60.0  # seconds
+Look = Callable[[nn.Module, int], None]
 FETCH = {"cpu": 1, "cuda": 50}  # steps whose losses are fetched together
 CURVE_FROM, CURVE_POINTS = 1000, 8  # trainings of so many steps or more are scored so often along the way
 
@@ -56,6 +58,7 @@ def train(
     dataset: data.Dataset | None = None,
     keep_weights: bool = True,
     rotations: bool = False,
+    look: Look | None = None,
 ) -> Record:
     """Train an experiment, score the stored weights on the images held out, and write the record.
 
@@ -69,6 +72,7 @@ def train(
         dataset: the data set, if it is loaded already.
         keep_weights: leave the weights beside the record; else only their hash stays.
         rotations: score the mean over 7 rotated versions as well (Table 1); takes ten times as long as without.
+        look: called with the network about once a minute of training, and the steps that it has had.
 
     Raises:
         ValueError: if the fold does not exist, the data set is not the experiment's, or the training diverges.
@@ -86,7 +90,7 @@ def train(
     if experiment.test:
         score.second_test(experiment)  # what it lacks is told now, not after the training
     with holding(experiment):
-        state = run_steps(experiment, dataset, chosen, experiment.steps, report, checkpoint_path(experiment))
+        state = run_steps(experiment, dataset, chosen, experiment.steps, report, checkpoint_path(experiment), look)
         path = record_state(experiment, state, dataset, chosen, folder, keep_weights, rotations, report)
         checkpoint_path(experiment).unlink(missing_ok=True)
     if report:
@@ -167,6 +171,7 @@ def run_steps(
     steps: int,
     report: Report | None = None,
     checkpoint: Path | None = None,
+    look: Look | None = None,
 ) -> State:
     """Train the first ``steps`` steps of an experiment, from the checkpoint if there is one."""
     samples = prepare(experiment, dataset, device)
@@ -176,7 +181,7 @@ def run_steps(
         if report:
             report(f"resuming after step {len(state.losses)}")
     before, started = state.seconds, time.perf_counter()
-    saved, points = started, curve_steps(experiment)
+    saved, looked, points = started, started, curve_steps(experiment)
     with Progress(steps, "step", report, len(state.losses)) as progress:
         while (done := len(state.losses)) < steps:
             ahead = min([done + FETCH[device.type], steps, *(point for point in points if point > done)])
@@ -194,6 +199,9 @@ def run_steps(
             now = time.perf_counter()
             state.seconds = before + now - started
             state.peak_memory = max(state.peak_memory, peak_memory(device))
+            if look and now - looked > LOOK_EVERY:
+                look(state.model, ahead)
+                looked = time.perf_counter()
             recent = state.losses[-50:]
             progress.set_postfix_str(f"loss {sum(recent) / len(recent):.4f}", refresh=False)
             progress.update(ahead - done)

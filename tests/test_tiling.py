@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from reprolib.ancestors import SlidingWindow
 from reprolib.augment import normalise
 from reprolib.geometry import SAME
 from reprolib.model import UNet
 from reprolib.own.large import predict_image
 from reprolib.resample import resample_image, resize_planes
-from reprolib.tiling import SEVEN_ROTATIONS, origins, predict, predict_tiles, tile_geometry
+from reprolib.tiling import PLANES, SEVEN_ROTATIONS, fitting_tile, origins, predict, predict_tiles, tile_geometry
 
 
 def network(seed: int = 0, **options) -> nn.Module:
@@ -368,3 +369,15 @@ def test_at_another_scale_every_pixel_keeps_its_place():
 def test_a_scale_out_of_range_is_refused(scale):
     with pytest.raises(ValueError, match="scale must be above 0 and at most 1"):
         predict(network(), picture(9, 9), scale=scale)
+
+
+def test_the_tile_grows_with_the_budget_and_stops_at_the_image():
+    model, sides = UNet(width=16), [fitting_tile(UNet(width=16), 20_000, m * 2**20) for m in (30, 100, 300, 1000)]
+    assert sides == sorted(set(sides)) and all((side - 188) % 16 == 0 for side in sides)
+    for side, mebibytes in zip(sides, (30, 100, 300, 1000), strict=True):
+        held = PLANES * 16 * 4
+        assert held * side**2 <= mebibytes * 2**20 < held * (side + 16) ** 2
+    assert fitting_tile(model, 512) == 700
+    assert fitting_tile(SlidingWindow().eval(), 20_000) == 482  # the paper's 388 px of output
+    with pytest.raises(ValueError, match=r"at least 0\.02 GiB"):
+        fitting_tile(model, 512, 2**20)

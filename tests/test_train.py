@@ -29,7 +29,7 @@ from reprolib.experiment import Experiment
 from reprolib.loss import IGNORE, separate, weight_map
 from reprolib.runs import checkpoints, records
 from reprolib.runs.checkpoints import State
-from reprolib.tiling import predict
+from reprolib.tiling import evaluating, predict
 
 CPU = torch.device("cpu")
 SMALL = Experiment(data="phantom-dic", fold=2, width=2, tile=188, steps=6)
@@ -230,6 +230,20 @@ def test_a_training_that_diverges_among_steps_fetched_together_names_its_step(mo
             run(experiment, 30)
         messages.append(str(caught.value))
     assert messages[0] == messages[1]
+
+
+def test_looks_on_the_way_change_no_bit(monkeypatch):
+    seen, experiment = [], SMALL.replace(optimiser="adam")
+    monkeypatch.setattr(train, "LOOK_EVERY", 0.0)
+
+    def look(model, step):
+        seen.append((step, model.training))
+        torch.rand(3)
+        with evaluating(model):
+            model(torch.zeros(1, 1, 188, 188))
+
+    state = train.run_steps(experiment, tiny(), CPU, 4, look=look)
+    assert seen == [(step, True) for step in (1, 2, 3, 4)] and same(state, run(experiment, 4))
 
 
 def test_a_step_fetches_no_number_from_the_device(monkeypatch):

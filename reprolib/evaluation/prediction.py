@@ -11,9 +11,12 @@ from torch import nn
 from reprolib.data.dataset import padded
 from reprolib.experiment import Experiment
 from reprolib.geometry import VALID
+from reprolib.model import UNet
 from reprolib.progress import Report
 from reprolib.resample import scaled_sides
-from reprolib.tiling import predict
+from reprolib.tiling import GIBIBYTE, fitting_tile, predict
+
+MEMORY = 2 * GIBIBYTE  # for the features of one tile; all that the book shows fits in one
 
 
 def predict_as_trained(
@@ -37,7 +40,7 @@ def predict_cells(
     flips: bool = False,
     normalisation: str = "standard",
 ) -> np.ndarray:
-    """(N, H, W) float32 probability of class 1 (cell, not membrane) of images, each in one piece.
+    """(N, H, W) float32 probability of class 1 (cell, not membrane) of images, each in one piece if that fits MEMORY.
 
     Args:
         images: N arrays (H, W), or (H, W, C) of a network for C channels, or one array of them. Where they differ in
@@ -48,7 +51,8 @@ def predict_cells(
     for count, image in enumerate(images, start=1):
         height, width = scaled_sides(image.shape[:2], scale)
         side = math.ceil(math.hypot(height, width)) if any(angle % 90 for angle in rotations) else max(height, width)
-        tile = getattr(model, "geometry", VALID).covering(side)
+        covering = getattr(model, "geometry", VALID).covering(side)
+        tile = fitting_tile(model, side, MEMORY) if isinstance(model, UNet) else covering
         planes.append(predict(model, image, tile=tile, **options)[1])
         if report and count == len(images):
             report(f"predicted {count} images")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,13 @@ import numpy as np
 from reprolib.data.dataset import OWN, Dataset, blocks, padded
 from reprolib.data.images import Page, read_pages, select, usual_channels
 from reprolib.errors import InputError
-from reprolib.files import pixel_hash
+from reprolib.files import PROJECT, pixel_hash
 from reprolib.own.labels import Labels, consecutive, instances
 from reprolib.own.overlay import save_overlay
 from reprolib.own.pairs import Pair, find_pairs
 from reprolib.printing import text_table
+
+SHOWN = PROJECT / "book" / "own-images"  # nuclei under CC0, see the README there
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,22 @@ def load_folder(path: str | Path, folds: int = 5, channels: str = "", ignore: in
         sizes=sizes if len(set(sizes)) > 1 else (),
         channels=channels,
     )
+
+
+def named_folder(path: Path, channels: str = "", ignore: int | None = None) -> Dataset:
+    """`load_folder`, named by its pixels too: other images under the same folder name are another experiment."""
+    dataset = load_folder(path, channels=channels, ignore=ignore)
+    return replace(dataset, name=f"{dataset.name}-{dataset.hashes['images'][:8]}{dataset.hashes['labels'][:8]}")
+
+
+def committed(name: str) -> Dataset | None:
+    """The data set of this name among the real images that the project itself holds (SHOWN), or None."""
+    for path in sorted(SHOWN.glob("*/images")):
+        if name.startswith(f"{OWN}{path.parent.name}-"):
+            dataset = named_folder(path.parent)
+            if dataset.name == name:
+                return dataset
+    return None
 
 
 def check(folder: Path, overlays: Path | None = None, ignore: int | None = None) -> tuple[list[str], list[str]]:

@@ -7,7 +7,6 @@ is, other files are unpacked into memory first, at a byte or two for each pixel.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -19,39 +18,18 @@ from reprolib.data.images import open_grey
 from reprolib.errors import InputError
 from reprolib.files import replacing
 from reprolib.geometry import VALID
-from reprolib.model import UNet
 from reprolib.progress import Progress, Report
 from reprolib.resample import scaled_sides
-from reprolib.tiling import evaluating, origins, predict, probabilities, tile_geometry, window
-
-GIBIBYTE = 2**30
-PLANES = 7.5  # feature maps of the first level, in float32, that are held at the worst moment (measured: 5.6 to 7.0)
-
-
-def fitting_tile(model: nn.Module, side: int, memory: float = GIBIBYTE) -> int:
-    """Side (px) of the largest input tile that a budget allows, or of the one that covers the image if that is smaller.
-
-    The larger the tile, the smaller the share of the halo, whose work is repeated by the next tile.
-
-    Args:
-        model: a U-Net, or another network with a ``geometry`` (which gets the paper's 572 px or the next that fits).
-        side: the image's longer side in px.
-        memory: bytes for the features of one tile.
-
-    Raises:
-        ValueError: if not even the smallest tile that can step on the lattice fits; says how much that takes.
-    """
-    geometry = getattr(model, "geometry", VALID)
-    covering = geometry.covering(side)
-    if not isinstance(model, UNet):
-        return min(covering, geometry.covering(388))
-    per_pixel = PLANES * model.down[0][0].out_channels * next(model.parameters()).element_size()
-    affordable = math.isqrt(int(memory / per_pixel))
-    smallest = geometry.covering(geometry.stride)
-    if affordable < smallest:
-        needed = per_pixel * smallest**2 / GIBIBYTE
-        raise InputError(f"a tile takes at least {needed:.2f} GiB here, more than the {memory / GIBIBYTE:.2f} allowed")
-    return min(covering, affordable - (affordable - geometry.smallest) % geometry.stride)
+from reprolib.tiling import (
+    GIBIBYTE,
+    evaluating,
+    fitting_tile,
+    origins,
+    predict,
+    probabilities,
+    tile_geometry,
+    window,
+)
 
 
 def predict_file(model: nn.Module, source: Path, target: Path, **options) -> tuple[int, int]:

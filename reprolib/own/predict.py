@@ -19,12 +19,13 @@ from reprolib.errors import InputError
 from reprolib.evaluation.detection import Settings
 from reprolib.files import pixel_hash, replacing, write_text
 from reprolib.own.export import cells_threshold
-from reprolib.own.large import GIBIBYTE, predict_image
+from reprolib.own.large import predict_image
 from reprolib.own.overlay import save_overlay
 from reprolib.own.pairs import image_files, stem
 from reprolib.progress import Report
 from reprolib.runs import records
 from reprolib.runs.machine import choose_device, number_format, set_threads
+from reprolib.tiling import GIBIBYTE
 
 DONE = "predicted.json"  # in the folder of results: by which network and settings, and of which pixels
 LARGEST_OVERLAY = 2**24  # px

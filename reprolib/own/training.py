@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch import nn
+
+from reprolib.data.dataset import Dataset
+from reprolib.evaluation.ctc import instances
 from reprolib.evaluation.detection import Detection
+from reprolib.evaluation.prediction import predict_as_trained
 from reprolib.experiment import Experiment
-from reprolib.own.folder import load_folder
+from reprolib.files import cache_folder
+from reprolib.own.folder import named_folder
+from reprolib.own.overlay import save_overlay
 from reprolib.own.recipe import recipe
 from reprolib.own.report import write_report
 from reprolib.runs import records
 from reprolib.runs.machine import set_threads
 from reprolib.runs.records import Record
 from reprolib.runs.weights import keep_start
-from reprolib.train import add_rotations
+from reprolib.splits import held_out_indices
+from reprolib.train import Look, add_rotations
 from reprolib.train import train as train_experiment
 
 
@@ -50,10 +57,7 @@ def train(
     set_threads(threads)
     fields = {**(starting_from(start) if start else {}), **fields}
     if images:
-        dataset = load_folder(images, channels=str(fields.get("channels", "")), ignore=ignore)
-        # The name holds the pixels' hash: other images under the same folder name are another experiment.
-        name = f"{dataset.name}-{dataset.hashes['images'][:8]}{dataset.hashes['labels'][:8]}"
-        dataset = dataclasses.replace(dataset, name=name)
+        dataset = named_folder(images, str(fields.get("channels", "")), ignore)
         experiment = recipe(dataset, minutes, fields, device)
         shown = " ".join(f"{name}={value}" for name, value in experiment.departures().items() if name != "data")
         print(f"{len(dataset.images)} images; {shown}", flush=True)
@@ -65,12 +69,31 @@ def train(
         if rotations and not (record.scores.rotated or (test and test.rotated)):
             record = add_rotations(record, print, dataset)
         return record
-    trained = train_experiment(experiment, device, print, folder, dataset, keep_weights, rotations)
+    look = (
+        first_look(experiment, dataset, (folder or cache_folder() / "runs") / f"{experiment.name}.png")
+        if images
+        else None
+    )
+    trained = train_experiment(experiment, device, print, folder, dataset, keep_weights, rotations, look)
     if trained.scores.detection and keep_weights:
         page = trained.path.with_suffix(".html")
         write_report(trained, dataset, page)
         print(f"{summary(trained.scores.detection)}\nreport: {page}")
     return None
+
+
+def first_look(experiment: Experiment, dataset: Dataset, path: Path) -> Look:
+    """What draws a held-out image with the objects that a network in training finds at the threshold 0.5."""
+    index = held_out_indices(experiment, dataset)[0]
+    image = dataset.image(index)
+
+    def look(model: nn.Module, step: int) -> None:
+        probability = predict_as_trained(experiment, model, [image])[0]
+        if not path.exists():
+            print(f"{path} shows {dataset.names[index]}, held out, as found after step {step}; renewed each minute")
+        save_overlay(path, image, instances(probability, 0.5, connectivity=experiment.connectivity))
+
+    return look
 
 
 # What a network takes over from the one that it starts from.

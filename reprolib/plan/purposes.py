@@ -90,6 +90,7 @@ def comparison_purposes() -> list[Purpose]:
         ),
         _purpose("weight map, HeLa", 4, [run for arm in recipes.HELA_ARMS for run in recipes.hela_arm(arm)]),
         _purpose("sliding window with as much time, EM", 5, recipes.sliding_window()),
+        _purpose(NUCLEI, 6, [recipes.own_nuclei()], kept=(recipes.own_nuclei(),)),
         _purpose("EM test slices, width 16", 6, [recipes.em_test(s, 16) for s in recipes.SEEDS], rotations=True),
     ]
     return found
@@ -100,6 +101,7 @@ def _purpose(name: str, priority: int, runs: Iterable[Experiment], rotations: bo
 
 
 # Names of the protocol's purposes of which pages show and tests demand every run.
+NUCLEI = "nuclei, the network of one's own images"
 PUBLISHED = frozenset({"HeLa, trials on the inner split"})
 
 

@@ -50,6 +50,26 @@ def em_inner(seed: int, steps: int) -> Experiment:
     return em_fold(5, seed, steps).replace(split="inner", test=False)
 
 
+def own_nuclei() -> Experiment:
+    """The network of the chapter on images of one's own: narrow, all else as `own.recipe` chooses for these images."""
+    return Experiment(
+        data="own-nuclei-47cbe34b288b8183",  # book/own-images/nuclei, by its pixels
+        fold=1,
+        normalisation="percentiles",
+        width=8,
+        weights="borders",
+        grey=0.3,
+        flip=True,
+        mean_of_flips=True,
+        connectivity=8,
+        optimiser="adam",
+        fused=True,
+        schedule="cosine",
+        tile=380,
+        steps=4000,
+    )
+
+
 BASE = {
     "dic-hela": {"scale": 0.5, "width": 16, "weights": "borders", "grey": 0.3, "flip": True, "steps": 10000},
     "phc-u373": {"width": 32, "weights": "borders", "grey": 0.3, "flip": True, "steps": 6000},

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from reprolib.errors import InputError
 from reprolib.experiment import Experiment
 from reprolib.files import PROJECT
+from reprolib.own.folder import SHOWN, committed
 from reprolib.plan import purposes
 from reprolib.progress import Report, duration
 from reprolib.runs.checkpoints import checkpoint_path
@@ -50,13 +51,16 @@ class Task:
 
     def command(self, folder: Path) -> list[str]:
         """The command of a process that trains it and records it in ``folder``."""
-        fields = [f"{name}={value}" for name, value in self.experiment.departures().items()]
+        changed = self.experiment.departures()
+        own = committed(self.experiment.data)
+        images = ["--images", str(SHOWN / own.name.split("-")[1])] if own else []
+        fields = [f"{name}={value}" for name, value in changed.items() if not (own and name == "data")]
         options = ["--threads", "1", "--to", str(folder)]
         if self.rotations:
             options.append("--rotations")
         if not self.keep_weights:
             options.append("--no-weights")
-        return [sys.executable, "-m", "reprolib.cli", "train", *fields, *options]
+        return [sys.executable, "-m", "reprolib.cli", "train", *fields, *images, *options]
 
 
 class UnderWay(NamedTuple):

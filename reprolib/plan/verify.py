@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from reprolib.errors import InputError, MissingData
 from reprolib.evaluation import score
 from reprolib.evaluation.metric import METRICS
 from reprolib.evaluation.scores import Curve, ImageScore, Scores
+from reprolib.own.folder import committed
 from reprolib.progress import Report
 from reprolib.runs import machine, records
 from reprolib.runs.records import Record
@@ -62,10 +63,11 @@ def verify(folder: Path | None = None, replay: int = 0, report: Report | None = 
             report(f"checking {path.stem}")
         try:
             record = records.read(path)
-            if record.experiment.data.startswith(OWN):
+            own = record.experiment.data.startswith(OWN)
+            if own and not committed(record.experiment.data):
                 checks.append(Check(path.stem, "not checked: it is about one's own images, not a published set", None))
                 continue
-            dataset = data.load(record.experiment.data)
+            dataset = committed(record.experiment.data) if own else data.load(record.experiment.data)
             checks += replay_losses(record, dataset, replay) if replay else recompute(record, dataset)
         except MissingData as error:
             checks.append(Check(path.stem, f"not checked: {error}", None))
@@ -102,7 +104,8 @@ def recompute(record: Record, dataset: data.Dataset) -> list[Check]:
 
 def compare_scores(name: str, what: str, known: float, recomputed: float) -> Check:
     """One score against the record: equal if nearer than half a unit of the last digit that the book prints."""
-    digits = METRICS[what.rsplit(" ", 1)[-1]].digits
+    metric = METRICS.get(what.rsplit(" ", 1)[-1])
+    digits = metric.digits if metric else 0  # of a number of objects
     if abs(known - recomputed) <= 0.5 * 10**-digits:
         return Check(name, f"{what}: {recomputed:.{digits}f}, equal to the printed digits", True)
     return Check(
@@ -140,6 +143,9 @@ def printed_figures(scores: Scores) -> dict[str, float]:
         figures |= of_curves("test slices, straight", test.straight.curves)
         if test.rotated:
             figures |= of_curves("test slices, rotated", test.rotated.curves)
+    if found := scores.detection:
+        for what, counts in (("held out", found.counts), ("Otsu", found.otsu)):
+            figures |= {f"{what} objects {name}": number for name, number in asdict(counts).items()}
     if scores.silver:
         figures |= of_curves("silver truth", scores.silver.curves)
     return figures

@@ -13,11 +13,9 @@ import torch
 from PIL import Image
 
 from reprolib import progress
-from reprolib.ancestors import SlidingWindow
 from reprolib.errors import InputError
 from reprolib.model import UNet
-from reprolib.own import large
-from reprolib.own.large import fill, fitting_tile, grey_values, open_grey, predict_file
+from reprolib.own.large import fill, grey_values, open_grey, predict_file
 from reprolib.tiling import predict, window
 
 
@@ -78,18 +76,6 @@ def test_mean_and_deviation_are_those_of_the_whole_image():
     mean, spread = grey_values(image, rows=256)
     assert mean == pytest.approx(image.mean(dtype=np.float64), rel=1e-12)
     assert spread == pytest.approx(image.std(dtype=np.float64), rel=1e-12)
-
-
-def test_the_tile_grows_with_the_budget_and_stops_at_the_image():
-    model, sides = network(16), [fitting_tile(network(16), 20_000, m * 2**20) for m in (30, 100, 300, 1000)]
-    assert sides == sorted(set(sides)) and all((side - 188) % 16 == 0 for side in sides)
-    for side, mebibytes in zip(sides, (30, 100, 300, 1000), strict=True):
-        held = large.PLANES * 16 * 4
-        assert held * side**2 <= mebibytes * 2**20 < held * (side + 16) ** 2
-    assert fitting_tile(model, 512) == 700
-    assert fitting_tile(SlidingWindow().eval(), 20_000) == 482  # the paper's 388 px of output
-    with pytest.raises(ValueError, match=r"at least 0\.02 GiB"):
-        fitting_tile(model, 512, 2**20)
 
 
 @pytest.mark.parametrize(

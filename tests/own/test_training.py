@@ -10,6 +10,7 @@ import pytest
 import tifffile
 import torch
 from drawn import discs, picture, save
+from PIL import Image
 
 from reprolib import train
 from reprolib.errors import InputError
@@ -47,13 +48,16 @@ def test_rotations_are_added_to_a_record_that_has_none(monkeypatch, scores, adde
     assert training.train(RUN.departures()) is known and len(calls) == added
 
 
-def test_colours_are_learned_and_asked_for_again(tmp_path, monkeypatch):
+def test_colours_are_learned_and_asked_for_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("REPROLIB_CACHE", str(tmp_path / "cache"))
     for index in range(2):
         colours = np.stack([picture(DISCS, 3 * index + k) for k in range(3)], -1)
         save(tmp_path / f"own/images/{index}.png", colours)
         save(tmp_path / f"own/labels/{index}.png", DISCS)
+    monkeypatch.setattr(train, "LOOK_EVERY", 0.0)
     training.train({"width": 2, "steps": 2, "tile": 188}, tmp_path / "own", "cpu", folder=tmp_path / "runs")
+    told = [line for line in capsys.readouterr().out.splitlines() if "shows 0, held out, as found after step 1" in line]
+    assert len(told) == 1 and Image.open(told[0].split(" shows ")[0]).size == DISCS.shape
     (path,) = (tmp_path / "runs").glob("*.json")
     record = records.read(path)
     assert record.experiment.channels == "rgb" and record.experiment.normalisation == "percentiles"

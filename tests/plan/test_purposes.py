@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from invented import held_out, record
 from reprolib.claims import done
 from reprolib.data.dataset import Dataset, blocks
 from reprolib.data.sources import SOURCES
-from reprolib.plan import purposes, recipes
+from reprolib.own.folder import SHOWN, committed
+from reprolib.own.recipe import recipe
+from reprolib.plan import purposes, recipes, runner
 from reprolib.runs import records
 from reprolib.splits import held_out_indices, training_indices
 
@@ -32,7 +35,8 @@ def outline(name: str) -> Dataset:
     return Dataset(name, images, images.astype(np.int32), images > 0, tuple(names), folds, {}, phantom=True)
 
 
-SETS = {name: outline(name) for name in SOURCES}
+NUCLEI = recipes.own_nuclei()
+SETS = {name: outline(name) for name in SOURCES} | {NUCLEI.data: committed(NUCLEI.data)}
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
@@ -40,6 +44,13 @@ def test_every_run_can_be_made_and_is_scored_on_nothing_that_it_trains_on(run):
     held_out, training = (function(run, SETS[run.data]) for function in (held_out_indices, training_indices))
     assert training and not set(held_out) & set(training)
     assert held_out or run.test
+
+
+def test_the_nuclei_network_is_the_recipes_for_the_images_that_the_project_holds():
+    assert recipe(SETS[NUCLEI.data], 15, {"width": 8, "steps": NUCLEI.steps}) == NUCLEI
+    assert committed("own-nuclei-0000000000000000") is None and committed("own-elsewhere-47cbe34b288b8183") is None
+    command = runner.Task(NUCLEI, False, True).command(Path("to"))
+    assert command[command.index("--images") + 1] == str(SHOWN / "nuclei") and not any("data=" in w for w in command)
 
 
 def test_in_thirds_no_frame_trains_that_is_within_five_frames_of_a_scored_one():
