@@ -87,15 +87,16 @@ def data(action: str, names: tuple[str, ...]) -> int:
 @click.option("--channels", help="Of your own images: grey, rgb, or numbers such as 1,3 (default: all).")
 @click.option("--ignore", type=int, metavar="N", help="The number in your labels where nobody has looked.")
 @click.option("--from", "start", type=PATH, metavar="RECORD", help="Start from the weights of this run (.json).")
+@click.option("--more-data", is_flag=True, help="Train on a quarter and on half of your images too: would more help?")
 @click.option("--minutes", default=15.0, help="For your own images: how long to train, unless steps=N is set.")
-@click.option("--device", default="auto", help="auto (default), cpu or cuda.")
+@click.option("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps.")
 @click.option("--threads", type=int, default=0, help="Processor threads (default: as many as PyTorch chooses).")
 @click.option("--again", is_flag=True, help="Train even if the run is recorded already.")
 @click.option("--rotations", is_flag=True, help="Score the mean over 7 rotated versions too (Table 1).")
 @click.option("--no-weights", is_flag=True, help="Keep the record alone, with the hash of the weights.")
 @click.option("--to", "folder", type=PATH, help="Folder for record and weights (default: runs in the cache folder).")
 def train(
-    fields, images, channels, ignore, start, minutes, device, threads, again, rotations, no_weights, folder
+    fields, images, channels, ignore, more_data, start, minutes, device, threads, again, rotations, no_weights, folder
 ) -> int:
     """Train an experiment, score it on the images held out, and record it.
 
@@ -106,7 +107,7 @@ def train(
     values = parse_fields([*fields, f"channels={channels}"] if channels else fields)
     from reprolib.own import training
 
-    how = (device, threads, again, rotations, not no_weights, folder, minutes, start, ignore)
+    how = (device, threads, again, rotations, not no_weights, folder, minutes, start, ignore, more_data)
     known = training.train(values, images, *how)
     if known:
         print(f"recorded already: {known.path} (--again trains it anew)")
@@ -195,9 +196,10 @@ def plan(action, workers, hours, resumable, only, folder) -> int:
 @click.option("--threshold", type=float, help="Of cells, then components (default: as chosen in training).")
 @click.option("--smallest", type=int, metavar="PX", help="Drop smaller cells (default: as chosen in training).")
 @click.option("--no-cells", is_flag=True, help="Write the probabilities alone.")
-@click.option("--device", default="auto", help="auto (default), cpu or cuda.")
+@click.option("--rois", is_flag=True, help="Write the cells as ImageJ's regions too: NAME.rois.zip.")
+@click.option("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps.")
 @click.option("--threads", default=0, help="Processor threads (default: as many as PyTorch chooses).")
-def predict(record, inputs, folder, tile, memory, fast, threshold, smallest, no_cells, device, threads) -> int:
+def predict(record, inputs, folder, tile, memory, fast, threshold, smallest, no_cells, rois, device, threads) -> int:
     """Segment INPUTS, image files or folders of them, with the network of a RECORD (.json, its weights beside it).
 
     For each image: NAME.probability.tif (255 = certainly cell), NAME.cells.tif (a number an object), NAME.outlines.png
@@ -206,7 +208,7 @@ def predict(record, inputs, folder, tile, memory, fast, threshold, smallest, no_
     """
     from reprolib.own.predict import predict
 
-    chosen = (tile, memory, fast, threshold, smallest, not no_cells, say, device, threads)
+    chosen = (tile, memory, fast, threshold, smallest, not no_cells, say, device, threads, rois)
     for line in predict(record, inputs, folder, *chosen):
         print(line, flush=True)
     return 0

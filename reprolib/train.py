@@ -41,7 +41,7 @@ from reprolib.splits import training_indices
 CHECKPOINT_EVERY = 120.0  # seconds
 LOOK_EVERY = 60.0  # seconds
 Look = Callable[[nn.Module, int], None]
-FETCH = {"cpu": 1, "cuda": 50}  # steps whose losses are fetched together
+FETCH = {"cpu": 1, "cuda": 50, "mps": 50}  # steps whose losses are fetched together
 CURVE_FROM, CURVE_POINTS = 1000, 8  # trainings of so many steps or more are scored so often along the way
 
 
@@ -66,7 +66,7 @@ def train(
 
     Args:
         experiment: what to train.
-        device: "auto" (a GPU where there is one), "cpu" or "cuda".
+        device: see `machine.choose_device`.
         report: called with a line of progress now and then; None for silence.
         folder: where record and weights go (default: ``runs`` in the cache folder).
         dataset: the data set, if it is loaded already.

@@ -17,6 +17,7 @@ from reprolib.data.dataset import OWN
 from reprolib.data.sources import TEST_LABELS_SHA256, TEST_ROWS
 from reprolib.errors import InputError
 from reprolib.evaluation import isbi2012
+from reprolib.evaluation.appearance import seen
 from reprolib.evaluation.cells import SMALLEST, evaluate_cells, gold_cells, watershed_scores
 from reprolib.evaluation.detection import detection
 from reprolib.evaluation.isbi2012 import Result
@@ -112,7 +113,7 @@ def score(
             }
         if dataset.name.startswith(OWN):
             parts = [_parts(dataset, *part) for part in ((held_out, probability), (training, trained))]
-            fields["detection"] = detection(*parts[0], parts[1])
+            fields |= {"detection": detection(*parts[0], parts[1]), "seen": seen(parts[1][2], parts[1][0])}
         if rotations:
             results = evaluated(held_out, predicted(held_out, SEVEN_ROTATIONS))
             fields["rotated"] = Rotated(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from cattrs import Converter
 
 from reprolib.errors import NotRecorded
+from reprolib.evaluation.appearance import Seen
 from reprolib.evaluation.detection import Detection
 from reprolib.evaluation.metric import METRICS, Row
 
@@ -127,6 +128,7 @@ class Scores:
     test: TestScores | None = None
     silver: SilverScores | None = None
     detection: Detection | None = None  # of images of one's own
+    seen: Seen | None = None  # what training images of one's own look like
 
     def figure(self, metric: str, oracle: bool) -> float:
         """A held-out figure at the threshold that is best there, as ISBI 2012 takes it; else at the training images'.

@@ -16,12 +16,14 @@ from skimage.measure import regionprops_table
 from reprolib import train
 from reprolib.data.images import ENDINGS, open_plain, read_pages, select
 from reprolib.errors import InputError
+from reprolib.evaluation.appearance import unlike
 from reprolib.evaluation.detection import Settings
 from reprolib.files import pixel_hash, replacing, write_text
 from reprolib.own.export import cells_threshold
 from reprolib.own.large import predict_image
 from reprolib.own.overlay import save_overlay
 from reprolib.own.pairs import image_files, stem
+from reprolib.own.rois import save_rois
 from reprolib.progress import Report
 from reprolib.runs import records
 from reprolib.runs.machine import choose_device, number_format, set_threads
@@ -54,11 +56,13 @@ def predict(
     report: Report = print,
     device: str = "auto",
     threads: int = 0,
+    rois: bool = False,
 ) -> Iterator[str]:
     """Segment images; yields a line an image. What is in the folder already is not done again.
 
     For each image NAME, or NAME-003 of a stack: NAME.probability.tif (8-bit, 255 = certainly cell), NAME.cells.tif (a
     number an object), NAME.outlines.png and NAME.cells.csv, what is measured of each object; for all of them cells.csv.
+    An image that is unlike those the network was trained on is done all the same, and its line says in what.
 
     Args:
         record: of a run, with its weights beside it.
@@ -70,8 +74,9 @@ def predict(
             its held-out images (`detection`), or of a network of the book `export.cells_threshold`.
         smallest: px; smaller cells are dropped.
         cells: False writes the probabilities alone, as large images may need.
-        device: "auto" (a GPU where there is one), "cpu" or "cuda".
+        device: see `machine.choose_device`.
         threads: of the processor; 0 leaves the choice to PyTorch.
+        rois: write NAME.rois.zip too, the objects as ImageJ's regions.
 
     Raises:
         InputError: if a value is out of range, an input is no image, two have one name or lie in the folder of results,
@@ -102,6 +107,7 @@ def predict(
         "weights": run.weights.sha256,
         "bfloat16": reduced,
         "cells": cells,
+        "rois": rois,
         **asdict(settings),
     }
     done, named = _done_before(folder, about), set()
@@ -128,17 +134,21 @@ def predict(
                 scale=run.experiment.scale,
                 normalisation=run.experiment.normalisation,
             )
-            told = f"{image.shape[0]} x {image.shape[1]} px"
+            told, labels = f"{image.shape[0]} x {image.shape[1]} px", None
             if cells:
                 labels = settings.objects(open_plain(target))
                 save_labels(folder / f"{name}.cells.tif", labels, pixel_size)
                 if labels.size <= LARGEST_OVERLAY:
                     save_overlay(folder / f"{name}.outlines.png", image, labels)
+                if rois:
+                    save_rois(folder / f"{name}.rois.zip", labels)
                 write_text(folder / f"{name}.cells.csv", _csv(measure(labels, image, pixel_size)))
                 told = f"{labels.max()} cells"
             done["images"][name] = pixels  # last: it tells that all is there
             write_text(folder / DONE, json.dumps(done, indent=1) + "\n")
-            yield f"{name}: {told}{note and f'; {note}'}"
+            other = unlike(run.scores.seen, image, labels) if run.scores.seen else []
+            warning = f"; UNLIKE THE TRAINING IMAGES: {'; '.join(other)}" if other else ""
+            yield f"{name}: {told}{note and f'; {note}'}{warning}"
     if cells:
         yield f"{_all_measurements(folder)}: the measurements of all images"
 

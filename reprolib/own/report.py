@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from reprolib.data.dataset import Dataset
 from reprolib.evaluation.detection import Counts, count, matches
 from reprolib.evaluation.prediction import predict_as_trained
 from reprolib.files import write_text
+from reprolib.own.learning import WORTH, advice
 from reprolib.own.overlay import BLUE, VERMILLION, YELLOW, outlines, overlay
 from reprolib.runs.records import Record
 from reprolib.splits import held_out_indices
@@ -27,7 +29,7 @@ img{max-width:100%;image-rendering:auto}table{border-collapse:collapse}td,th{pad
 td:first-child,th:first-child{text-align:left}figure{display:inline-block;margin:.5rem;vertical-align:top}"""
 
 
-def write_report(record: Record, dataset: Dataset, path: Path) -> None:
+def write_report(record: Record, dataset: Dataset, path: Path, curve: Sequence[tuple[int, float]] = ()) -> None:
     """Write the page: one HTML file without links to others.
 
     It shows the held-out images at the settings that are delivered. The table's figures are cross-fitted, see
@@ -35,6 +37,7 @@ def write_report(record: Record, dataset: Dataset, path: Path) -> None:
 
     Args:
         record: of a run on ``dataset``, with its weights and its `detection`.
+        curve: see `learning.learning_curve`; empty where it was not asked for.
     """
     detection, experiment = record.scores.detection, record.experiment
     indices = held_out_indices(experiment, dataset)[:SHOWN]
@@ -58,7 +61,7 @@ def write_report(record: Record, dataset: Dataset, path: Path) -> None:
     )
     fields = ", ".join(f"{name} = {value}" for name, value in experiment.departures().items() if name != "data")
     heads = "".join(f"<th>{head}</th>" for head in ("", "F1", "precision", "recall", "found", "missed", "false"))
-    advice = "".join(f"<li>{escape(line)}</li>" for line in next_steps(record))
+    advice = "".join(f"<li>{escape(line)}</li>" for line in next_steps(record, curve))
     body = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(dataset.name)}</title>
 <style>{STYLE}</style><h1>{escape(dataset.name)}</h1>
 <p>Objects of {len(record.scores.images)} held-out images at an IoU of 0.5, each image at settings chosen on the others.
@@ -88,15 +91,23 @@ def errors(image: np.ndarray, gold: np.ndarray, result: np.ndarray) -> np.ndarra
     return shown
 
 
-def next_steps(record: Record) -> list[str]:
-    """Advice, by plain rules on the record's figures."""
+def next_steps(record: Record, curve: Sequence[tuple[int, float]] = ()) -> list[str]:
+    """Advice, by plain rules on the record's figures and the learning curve, if there is one."""
     scores, losses = record.scores, np.array(record.loss)
-    counts, lines = scores.detection.counts, []
+    counts, lines = scores.detection.counts, [advice(curve)] if curve else []
+    on_the_way = [(point.step, point.held_out["seg"]) for point in record.curve or () if point.held_out]
     third = max(1, len(losses) // 6)
     falling = len(losses) > 2 * third and losses[-third:].mean() < 0.9 * losses[-2 * third : -third].mean()
     gap = scores.training["seg"].score - scores.held_out["seg"].score
     if falling:
         lines.append("The loss is still falling: train longer (--minutes).")
+    if on_the_way:
+        step, best = max(on_the_way, key=lambda point: point[1])
+        if best - on_the_way[-1][1] > WORTH:
+            lines.append(
+                f"Held-out images scored best at step {step} (SEG {best:.2f}, at the end "
+                f"{on_the_way[-1][1]:.2f}): more minutes will not help, more annotated images may."
+            )
     if gap > 0.1:
         lines.append(f"Training images score {gap:.2f} higher in SEG than held-out ones: annotate more images.")
     if counts.precision > counts.recall + 0.1:

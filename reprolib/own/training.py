@@ -14,6 +14,7 @@ from reprolib.evaluation.prediction import predict_as_trained
 from reprolib.experiment import Experiment
 from reprolib.files import cache_folder
 from reprolib.own.folder import named_folder
+from reprolib.own.learning import advice, learning_curve
 from reprolib.own.overlay import save_overlay
 from reprolib.own.recipe import recipe
 from reprolib.own.report import write_report
@@ -38,6 +39,7 @@ def train(
     minutes: float = 15.0,
     start: Path | None = None,
     ignore: int | None = None,
+    more_data: bool = False,
 ) -> Record | None:
     """Train and record an experiment unless it is recorded already; then that record is returned.
 
@@ -48,6 +50,7 @@ def train(
         threads: of the processor; 0 leaves the choice to PyTorch.
         again: train even if it is recorded.
         ignore: the number of labels of one's own where nobody has looked.
+        more_data: train on a quarter and on half of the images too, and say whether more would help.
         start: a record whose weights the training starts from, and whose kind of network it takes over.
         device, rotations, keep_weights, folder: as for `reprolib.train.train`. Rotations are added to a record.
 
@@ -63,23 +66,28 @@ def train(
         print(f"{len(dataset.images)} images; {shown}", flush=True)
     else:
         dataset, experiment = None, Experiment(**fields)
-    record = records.find(experiment, (folder,) if folder else None)
-    if record and not again:
+    places = (folder,) if folder else None
+    record = None if again else records.find(experiment, places)
+    known = record is not None
+    if record:
         test = record.scores.test  # all there is to rotate where no image is held out
         if rotations and not (record.scores.rotated or (test and test.rotated)):
             record = add_rotations(record, print, dataset)
-        return record
-    look = (
-        first_look(experiment, dataset, (folder or cache_folder() / "runs") / f"{experiment.name}.png")
-        if images
-        else None
-    )
-    trained = train_experiment(experiment, device, print, folder, dataset, keep_weights, rotations, look)
-    if trained.scores.detection and keep_weights:
-        page = trained.path.with_suffix(".html")
-        write_report(trained, dataset, page)
-        print(f"{summary(trained.scores.detection)}\nreport: {page}")
-    return None
+    else:
+        drawn = (folder or cache_folder() / "runs") / f"{experiment.name}.png"
+        look = first_look(experiment, dataset, drawn) if dataset else None
+        record = train_experiment(experiment, device, print, folder, dataset, keep_weights, rotations, look)
+    if dataset and record.scores.detection and record.weights.kept and (more_data or not known):
+
+        def obtain(fewer: Experiment) -> Record:
+            print(f"now with {fewer.images} training images", flush=True)
+            return records.find(fewer, places) or train_experiment(fewer, device, print, folder, dataset, False)
+
+        curve = learning_curve(record, dataset, obtain) if more_data else []
+        page = record.path.with_suffix(".html")
+        write_report(record, dataset, page, curve)
+        print("\n".join([summary(record.scores.detection), *([advice(curve)] if curve else []), f"report: {page}"]))
+    return record if known else None
 
 
 def first_look(experiment: Experiment, dataset: Dataset, path: Path) -> Look:

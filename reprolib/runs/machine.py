@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,16 +20,22 @@ LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "safetensors")
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto" takes a GPU where there is one.
+    """ "auto" takes a CUDA GPU where there is one, else the processor. "mps", Apple's GPU, is untried.
 
     Raises:
         ValueError: if the name is unknown, or there is no such device here.
     """
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device {name!r} is unknown: choose auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("there is no CUDA device here: choose device auto or cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise InputError(f"device {name!r} is unknown: choose auto, cpu, cuda, cuda:N or mps")
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise InputError(f"there is no {name} here but {count} CUDA devices: choose device auto or cpu")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise InputError("there is no GPU of Apple's here: choose device auto or cpu")
+    return device
 
 
 def set_threads(threads: int) -> None:

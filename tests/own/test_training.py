@@ -68,9 +68,15 @@ def test_colours_are_learned_and_asked_for_again(tmp_path, monkeypatch, capsys):
     expected = predict_as_trained(record.experiment, train.network(record), [colours])[0]
     assert tifffile.imread(tmp_path / "out/1.probability.tif") / 255 == pytest.approx(expected, abs=0.003)
     assert training.starting_from(path)["channels"] == "rgb"
+    again = {"width": 2, "steps": 2, "tile": 188}
+    training.train(again, tmp_path / "own", "cpu", folder=tmp_path / "runs", more_data=True)
+    assert "too few training images" in capsys.readouterr().out  # there is one
     save(tmp_path / "grey/a.png", picture(DISCS))
     (line, _) = predict(path, [tmp_path / "grey"], tmp_path / "more", report=lambda line: None)
     assert "grey values are taken as red, green and blue" in line
+    save(tmp_path / "dark/a.png", 255 - colours)
+    (line, _) = predict(path, [tmp_path / "dark"], tmp_path / "last", report=lambda line: None, rois=True)
+    assert "UNLIKE THE TRAINING IMAGES: median brightness" in line and (tmp_path / "last/a.rois.zip").exists()
     save(tmp_path / "four/a.tif", np.stack([picture(DISCS, k) for k in range(4)], -1), planarconfig="contig")
     with pytest.raises(InputError, match="has 4 channels, not red, green and blue"):
         list(predict(path, [tmp_path / "four"], tmp_path / "none", report=lambda line: None))
