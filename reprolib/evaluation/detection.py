@@ -6,17 +6,22 @@ F1.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import ndimage
+from skimage.feature import peak_local_max
 from skimage.filters import threshold_otsu
+from skimage.segmentation import watershed
 
 from reprolib.data.images import brightness
 from reprolib.evaluation import ctc
 
 LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7)  # thresholds on the probability
 SEEDS = (None, 0.7, 0.8, 0.9)  # levels of a watershed's seeds; None: plain components
+APART = (0.5, 1.0, 1.5, 2.0)  # of an object's radius, between the seeds of the watershed without a network
 SMALLEST = (0.0, 0.25, 0.5, 1.0)  # of the size that one object in twenty does not reach
 
 
@@ -75,12 +80,14 @@ class Detection:
     """What a record keeps: the settings that are delivered, and honest counts of the held-out images.
 
     The settings are the best on all held-out images. The counts are cross-fitted: each image is segmented at the
-    settings that are best on the other ones; of a single one, at those of the training images.
+    settings that are best on the other ones; of a single one, at those of the training images. What is compared with
+    has its settings from the training images.
     """
 
     settings: Settings
     counts: Counts
     otsu: Counts  # of a plain threshold on the brightness, by Otsu's method, for comparison
+    otsu_watershed: Counts | None = None  # of the same, objects parted by a watershed of the distance to the ground
 
 
 NOTHING = Counts(0, 0, 0)
@@ -146,15 +153,40 @@ def detection(
         others = [table(training[0], training[1])]
     counts = sum((row[best(rest)] for row, rest in zip(rows, others, strict=True)), NOTHING)
 
-    def by_otsu(gold: Sequence[np.ndarray], images: Sequence[np.ndarray], bright: bool) -> Counts:
-        return sum((_otsu(one, image, bright) for one, image in zip(gold, images, strict=True)), NOTHING)
+    radius = np.sqrt(float(np.median(sizes[sizes > 0])) / np.pi) if (sizes > 0).any() else 1.0
+    plain, parted = (
+        _without_network(gold, images, training, smallest, apart)
+        for apart in ([0], [max(1, round(share * radius)) for share in APART])
+    )
+    return Detection(grid[best(rows)], counts, plain, parted)
 
-    bright = by_otsu(training[0], training[2], True).f1 >= by_otsu(training[0], training[2], False).f1
-    return Detection(grid[best(rows)], counts, by_otsu(gold, images, bright))
+
+def _without_network(gold, images, training, smallest: Sequence[int], apart: Sequence[int]) -> Counts:
+    """Otsu's objects counted, by the brightness, size and distance that are best on the training images."""
+
+    def counted(gold, images, bright: bool, apart: int, least: int) -> Counts:
+        pairs = zip(gold, images, strict=True)
+        return sum((count(one, otsu(image, bright, apart), least) for one, image in pairs), NOTHING)
+
+    ways = list(itertools.product((True, False), apart, smallest))
+    return counted(gold, images, *max(ways, key=lambda way: counted(training[0], training[2], *way).f1))
 
 
-def _otsu(gold: np.ndarray, image: np.ndarray, bright: bool) -> Counts:
-    """Components above Otsu's threshold on the grey values, or below it."""
-    image = brightness(np.asarray(image))
-    level = threshold_otsu(image)
-    return count(gold, ctc.instances(image > level if bright else image <= level, connectivity=8))
+def otsu(image: np.ndarray, bright: bool, apart: int = 0) -> np.ndarray:
+    """Objects without a network: (H, W) numbers of the components above Otsu's threshold on the brightness.
+
+    Args:
+        bright: False takes what is below the threshold.
+        apart: px; above 0, components are parted by a watershed on the distance to the ground, whose seeds are its
+            maxima that are so far from each other.
+    """
+    values = brightness(np.asarray(image))
+    level = threshold_otsu(values)
+    mask = values > level if bright else values <= level
+    if not apart:
+        return ctc.instances(mask, connectivity=8)
+    distance = ndimage.distance_transform_edt(mask)
+    seeds = np.zeros(mask.shape, np.int32)
+    peaks = peak_local_max(distance, min_distance=apart, labels=mask.astype(np.int32), exclude_border=False)
+    seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    return watershed(-distance, seeds, mask=mask, connectivity=2)

@@ -54,6 +54,8 @@ def write_report(record: Record, dataset: Dataset, path: Path, curve: Sequence[t
         shown = "".join(f'<img src="{src}" alt="{text}"> ' for src, text in zip(pictures, alt, strict=True))
         figures.append(f"<figure>{shown}<figcaption>{escape(caption)}</figcaption></figure>")
     rows = [("this network", detection.counts), ("Otsu's threshold on the brightness", detection.otsu)]
+    if detection.otsu_watershed:
+        rows.append(("Otsu's threshold and a watershed", detection.otsu_watershed))
     table = "".join(
         f"<tr><td>{escape(name)}</td><td>{one.f1:.3f}</td><td>{one.precision:.3f}</td><td>{one.recall:.3f}</td>"
         f"<td>{one.found}</td><td>{one.missed}</td><td>{one.false}</td></tr>"
@@ -114,7 +116,7 @@ def next_steps(record: Record, curve: Sequence[tuple[int, float]] = ()) -> list[
         lines.append("More objects are missed than falsely found: annotate images like those that miss them.")
     if counts.recall > counts.precision + 0.1:
         lines.append("Many objects are false: is every object of the training images annotated?")
-    if counts.f1 <= scores.detection.otsu.f1:
+    if counts.f1 <= max(one.f1 for one in (scores.detection.otsu, scores.detection.otsu_watershed) if one):
         lines.append("Otsu's threshold does as well: these images may not need a network.")
     return lines or ["Nothing stands out. More annotated images are what usually helps."]
 

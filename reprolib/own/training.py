@@ -124,6 +124,7 @@ def summary(chosen: Detection) -> str:
     counts = chosen.counts
     return (
         f"held out: F1 {counts.f1:.2f} at IoU 0.5 (precision {counts.precision:.2f}, recall {counts.recall:.2f}; "
-        f"{counts.found + counts.missed} objects); Otsu's threshold alone: {chosen.otsu.f1:.2f}. Cells are "
+        f"{counts.found + counts.missed} objects); without a network, Otsu's threshold {chosen.otsu.f1:.2f}, "
+        f"with a watershed {(chosen.otsu_watershed or chosen.otsu).f1:.2f}. Cells are "
         f"{chosen.settings}"
     )

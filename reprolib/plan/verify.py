@@ -144,8 +144,9 @@ def printed_figures(scores: Scores) -> dict[str, float]:
         if test.rotated:
             figures |= of_curves("test slices, rotated", test.rotated.curves)
     if found := scores.detection:
-        for what, counts in (("held out", found.counts), ("Otsu", found.otsu)):
-            figures |= {f"{what} objects {name}": number for name, number in asdict(counts).items()}
+        for what, counts in (("held out", found.counts), ("Otsu", found.otsu), ("Otsu parted", found.otsu_watershed)):
+            if counts:
+                figures |= {f"{what} objects {name}": number for name, number in asdict(counts).items()}
     if scores.silver:
         figures |= of_curves("silver truth", scores.silver.curves)
     return figures
