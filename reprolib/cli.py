@@ -1,4 +1,4 @@
-"""The command line: ``reprolib data | check | train | run | verify | plan | predict | export | score | claims | book``.
+"""The command line, ``reprolib``: data, check, train, run, verify, plan, predict, package, export, score, claims, book.
 
 Each command reads its options here and is done elsewhere. What it needs is imported when it runs: PyTorch alone takes
 two seconds, and ``reprolib --help`` is to answer at once.
@@ -18,6 +18,7 @@ from reprolib.errors import ReprolibError
 from reprolib.experiment import Experiment, parse_fields
 
 PATH = click.Path(path_type=Path)
+PACKAGE = ("bioimageio", "onnx")  # installed for `reprolib package` alone
 BOOK = ("papermill", "nbformat", "nbstripout", "statsmodels", "bs4")  # installed for the book alone
 DEFAULTS = ", ".join(f"{name}={value}" for name, value in Experiment().to_dict().items())
 
@@ -33,9 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except ModuleNotFoundError as error:
-        if error.name not in BOOK:
+        name = (error.name or "").split(".")[0]
+        if name not in (*BOOK, *PACKAGE):
             raise
-        print(f"reprolib: this is about the book and needs {error.name}: pip install 'reprolib[book]'", file=sys.stderr)
+        what, extra = ("the book", "book") if name in BOOK else ("packages", "package")
+        print(f"reprolib: this is about {what} and needs {name}: pip install 'reprolib[{extra}]'", file=sys.stderr)
         return 2
     except (ReprolibError, OSError) as error:
         print(f"reprolib: {error}", file=sys.stderr)
@@ -228,6 +231,19 @@ def export(runs, output, rotations, threshold) -> int:
     from reprolib.plan import catalogue
 
     print(export.export(catalogue.records_of(runs), output, rotations, threshold, say))
+    return 0
+
+
+@commands.command()
+@click.argument("record", type=PATH)
+@click.option("--to", "output", type=PATH, required=True, help="The package, .zip.")
+@click.option("--images", type=PATH, help="The folder of your own images that it was trained on.")
+def package(record: Path, output: Path, images: Path | None) -> int:
+    """Write the network of a RECORD as a BioImage.IO package, for other programs: ONNX, TorchScript, model card."""
+    from reprolib.own.package import package
+    from reprolib.runs import records
+
+    print(package(records.read(record), output, images))
     return 0
 
 

@@ -18,6 +18,7 @@ from reprolib.data.images import ENDINGS, open_plain, read_pages, select
 from reprolib.errors import InputError
 from reprolib.evaluation.appearance import unlike
 from reprolib.evaluation.detection import Settings
+from reprolib.evaluation.prediction import predict_as_trained
 from reprolib.files import pixel_hash, replacing, write_text
 from reprolib.own.export import cells_threshold
 from reprolib.own.large import predict_image
@@ -27,6 +28,7 @@ from reprolib.own.rois import save_rois
 from reprolib.progress import Report
 from reprolib.runs import records
 from reprolib.runs.machine import choose_device, number_format, set_threads
+from reprolib.runs.records import Record
 from reprolib.tiling import GIBIBYTE
 
 DONE = "predicted.json"  # in the folder of results: by which network and settings, and of which pixels
@@ -83,9 +85,7 @@ def predict(
             or the folder holds results of another network, other settings, or another image of that name.
     """
     run = records.read(record)
-    settings = Settings(cells_threshold(run), None, 0, connectivity=run.experiment.connectivity)
-    if run.scores.detection:
-        settings = run.scores.detection.settings
+    settings = cell_settings(run)
     if threshold is not None:
         settings = replace(settings, threshold=threshold, seed=None)
     if smallest is not None:
@@ -151,6 +151,30 @@ def predict(
             yield f"{name}: {told}{note and f'; {note}'}{warning}"
     if cells:
         yield f"{_all_measurements(folder)}: the measurements of all images"
+
+
+def cell_settings(run: Record) -> Settings:
+    """What a run has chosen on its held-out images; of the book's networks, components at `export.cells_threshold`."""
+    if run.scores.detection:
+        return run.scores.detection.settings
+    return Settings(cells_threshold(run), None, 0, connectivity=run.experiment.connectivity)
+
+
+def find_cells(run: Record, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An image in memory, segmented by a recorded network as it was trained, on the CPU.
+
+    Args:
+        run: a record that was read from a file, its weights beside it.
+        image: (H, W) grey values, or (H, W, C), as the network takes them.
+
+    Returns:
+        Probability (H, W) float32, and cells (H, W) int32, 0 = background.
+
+    Raises:
+        FileNotFoundError, InputError: if the weights are not there, or the image is not what the network takes.
+    """
+    probability = predict_as_trained(run.experiment, train.network(run), [image])[0]
+    return probability, cell_settings(run).objects(probability)
 
 
 def list_inputs(inputs: Sequence[Path]) -> list[Path]:

@@ -1,0 +1,227 @@
+"""A recorded network as a BioImage.IO package that other programs open: ONNX, TorchScript, model card.
+
+The package follows version 0.5 of the BioImage.IO specification. Its network gives the probability of class 1, and its
+preprocessing is the normalisation that the network was trained with; so a program that reads the specification gives
+what `reprolib predict` gives. What the specification cannot tell stands in the model card: the scale of the images, the
+mean over mirror images, and how a probability becomes cells.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reprolib import train
+from reprolib.augment import PERCENTILES, normalise
+from reprolib.data.dataset import OWN, Dataset
+from reprolib.errors import InputError
+from reprolib.files import replacing
+from reprolib.geometry import DEPTH, HALO
+from reprolib.model import UNet
+from reprolib.own.folder import committed, named_folder
+from reprolib.own.predict import cell_settings
+from reprolib.resample import resample_image
+from reprolib.runs.records import Record
+from reprolib.splits import held_out_indices
+from reprolib.tiling import window
+
+OPSET = 17  # of ONNX
+TEST_SIDE = 252  # px, of the package's test input
+STEP = 2**DEPTH  # px: sides of an input are the least one and multiples of this above
+
+
+class Probability(nn.Module):
+    """A network whose output is the probability of class 1: (B, C, H, W) -> (B, 1, H - 184, W - 184)."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x).softmax(dim=1)[:, 1:]
+
+
+def to_onnx(model: nn.Module, example: Tensor) -> bytes:
+    """A network as ONNX, for inputs of any number, height and width that it takes."""
+    axes = {"input": {0: "batch", 2: "height", 3: "width"}, "output": {0: "batch", 2: "height_out", 3: "width_out"}}
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sides that are computed while tracing: the crops' margins are constant
+        options = {"input_names": ["input"], "output_names": ["output"], "dynamic_axes": axes}
+        torch.onnx.export(model, (example,), file, dynamo=False, opset_version=OPSET, **options)
+    return file.getvalue()
+
+
+def to_torchscript(model: nn.Module, example: Tensor, path: Path) -> None:
+    """A network as TorchScript, for inputs of any number, height and width that it takes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(model, example), path)
+
+
+def package(record: Record, output: Path, images: Path | None = None) -> Path:
+    """Write a package (zip) of a recorded network.
+
+    Args:
+        record: of a U-Net with valid convolutions, its weights beside it.
+        output: .zip.
+        images: the folder that it was trained on, if these are images of one's own: a part of a held-out image becomes
+            the package's test input. Of published sets, which may not be passed on, noise does.
+
+    Raises:
+        InputError: if the network is of another kind, the file has another ending, or the folder is another one.
+        FileNotFoundError: if the weights are not there.
+    """
+    from bioimageio.spec import save_bioimageio_package
+    from bioimageio.spec.model import v0_5
+
+    experiment = record.experiment
+    if output.suffix != ".zip":
+        raise InputError(f"{output} must end in .zip: a package is a zip file")
+    network = train.network(record)
+    if not isinstance(network, UNet) or experiment.padding != "valid":
+        raise InputError(f"a package holds a U-Net with valid convolutions, not {experiment.variant} padded")
+    dataset = _trained_on(record, images) if experiment.data.startswith(OWN) else None
+    model, values = Probability(network).eval(), test_image(record, dataset)
+    with torch.inference_mode():
+        expected = model(normalise(values, experiment.normalisation).reshape(1, -1, *values.shape[:2])).numpy()
+    planes = np.moveaxis(values.reshape(*values.shape[:2], -1), -1, 0)[None].astype(np.float32)
+    example = torch.from_numpy(planes)
+    with tempfile.TemporaryDirectory() as folder:
+        aside = Path(folder)
+        (aside / "weights.onnx").write_bytes(to_onnx(model, example))
+        to_torchscript(model, example, aside / "weights.pt")
+        np.save(aside / "input.npy", planes)
+        np.save(aside / "output.npy", expected)
+        (aside / "README.md").write_text(model_card(record), encoding="utf-8")
+        description = _description(v0_5, record, aside, planes.shape[1])
+        with replacing(output) as part:
+            save_bioimageio_package(description, output_path=part)
+    return output
+
+
+def _trained_on(record: Record, images: Path | None) -> Dataset:
+    """The images of one's own that a network was trained on: a folder, or a set that the project holds."""
+    name = record.experiment.data
+    if images is None:
+        if (dataset := committed(name)) is None:
+            raise InputError(f"{name} is about images of your own: name their folder, --images FOLDER")
+        return dataset
+    dataset = named_folder(images, record.experiment.channels)
+    if dataset.hashes["images"] != record.data["images"]:
+        raise InputError(f"{images} holds other images than those that {name} was trained on")
+    return dataset
+
+
+def test_image(record: Record, dataset: Dataset | None) -> np.ndarray:
+    """(252, 252) or (252, 252, C): a part of a held-out image at the network's scale; without a data set noise."""
+    experiment = record.experiment
+    channels = () if experiment.planes == 1 else (experiment.planes,)
+    if dataset is None:
+        return np.random.default_rng(0).normal(100, 20, (TEST_SIDE, TEST_SIDE, *channels)).astype(np.float32)
+    image = resample_image(dataset.image(held_out_indices(experiment, dataset)[0]), experiment.scale)
+    return window(image, 0, 0, TEST_SIDE).astype(np.float32)
+
+
+def model_card(record: Record) -> str:
+    """What the network is, what it learned of, how well it does, and what a program must do besides: Markdown."""
+    experiment, scores = record.experiment, record.scores
+    lines = [
+        f"# {experiment.name}",
+        "",
+        "A U-Net (Ronneberger, Fischer, Brox, MICCAI 2015), trained with reprolib.",
+        "",
+        f"- Trained on: {experiment.data}; {experiment.steps} steps; all that departs from the paper: "
+        + ", ".join(f"{name} = {value}" for name, value in experiment.departures().items()),
+        f"- Weights: SHA-256 {record.weights.sha256}, recorded {record.date}, code {record.environment.code[:12]}",
+    ]
+    if scores.detection:
+        counts = scores.detection.counts
+        lines.append(
+            f"- Held out: {len(scores.images)} images, F1 {counts.f1:.3f} at an IoU of 0.5, precision "
+            f"{counts.precision:.3f}, recall {counts.recall:.3f}, {counts.found + counts.missed} objects, each image "
+            f"at settings chosen on the others; without a network (Otsu) {scores.detection.otsu.f1:.3f}"
+        )
+    elif scores.held_out:
+        figures = (f"{metric} {curve.score:.4g}" for metric, curve in scores.held_out.items())
+        lines.append(f"- Held out, best threshold on the scored images: {', '.join(figures)}")
+    lines += [
+        "",
+        "## What the package's description cannot tell",
+        "",
+        f"- Scale: give images at {experiment.scale:g} of their size, and bring the probability back to full size."
+        if experiment.scale != 1
+        else "- Scale: images as they are.",
+        f"- Context: the output is {2 * HALO} px smaller than the input. Mirror the image by {HALO} px on each side.",
+        f"- Cells: {cell_settings(record)}.",
+    ]
+    if experiment.mean_of_flips:
+        lines.append("- `reprolib predict` takes the mean over the image and its three mirror images.")
+    lines += [
+        "",
+        "## Limits",
+        "",
+        "Images unlike the training images (brightness of the ground, noise, size of objects) get an answer that is "
+        "worth little. Held-out images come from the same source as the training images.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _description(v0_5, record: Record, folder: Path, channels: int):
+    """The package's description, by the specification's own classes."""
+    experiment, side = record.experiment, {"min": TEST_SIDE, "step": STEP}
+    names = {"grey": ["grey"], "rgb": ["red", "green", "blue"]}.get(
+        experiment.channels, [f"channel{number}" for number in experiment.channels.split(",")]
+    )
+    spatial = [v0_5.SpaceInputAxis(id=v0_5.AxisId(a), size=v0_5.ParameterizedSize(**side)) for a in "yx"]
+    within = [v0_5.AxisId("y"), v0_5.AxisId("x")]
+    if experiment.normalisation == "percentiles":
+        low, high = PERCENTILES
+        preprocessing = [
+            v0_5.ScaleRangeDescr(
+                kwargs=v0_5.ScaleRangeKwargs(axes=within, min_percentile=low, max_percentile=high, eps=1e-6)
+            ),
+            v0_5.ScaleLinearDescr(kwargs=v0_5.ScaleLinearKwargs(gain=2.0, offset=-1.0)),
+        ]
+    else:
+        preprocessing = [v0_5.ZeroMeanUnitVarianceDescr(kwargs=v0_5.ZeroMeanUnitVarianceKwargs(axes=within, eps=1e-6))]
+    inputs = v0_5.InputTensorDescr(
+        id=v0_5.TensorId("input"),
+        axes=[v0_5.BatchAxis(), v0_5.ChannelAxis(channel_names=names), *spatial],
+        test_tensor=v0_5.FileDescr(source=folder / "input.npy"),
+        preprocessing=preprocessing,
+    )
+    smaller = [
+        v0_5.SpaceOutputAxis(
+            id=v0_5.AxisId(a),
+            size=v0_5.SizeReference(tensor_id=v0_5.TensorId("input"), axis_id=v0_5.AxisId(a), offset=-2 * HALO),
+        )
+        for a in "yx"
+    ]
+    outputs = v0_5.OutputTensorDescr(
+        id=v0_5.TensorId("output"),
+        axes=[v0_5.BatchAxis(), v0_5.ChannelAxis(channel_names=["probability"]), *smaller],
+        test_tensor=v0_5.FileDescr(source=folder / "output.npy"),
+    )
+    return v0_5.ModelDescr(
+        name=f"U-Net {experiment.data} {experiment.key}",
+        description=f"U-Net for {experiment.data}, trained with reprolib; see the model card.",
+        authors=[v0_5.Author(name="the authors of the training")],
+        cite=[v0_5.CiteEntry(text="Ronneberger, Fischer, Brox 2015", doi=v0_5.Doi("10.1007/978-3-319-24574-4_28"))],
+        license=v0_5.LicenseId("CC-BY-4.0"),
+        documentation=v0_5.FileDescr(source=folder / "README.md"),
+        inputs=[inputs],
+        outputs=[outputs],
+        weights=v0_5.WeightsDescr(
+            onnx=v0_5.OnnxWeightsDescr(source=folder / "weights.onnx", opset_version=OPSET),
+            torchscript=v0_5.TorchscriptWeightsDescr(
+                source=folder / "weights.pt", pytorch_version=v0_5.Version(torch.__version__.split("+")[0])
+            ),
+        ),
+    )
