@@ -17,13 +17,14 @@ from reprolib.data.dataset import Dataset
 from reprolib.evaluation.detection import Counts, count, matches
 from reprolib.evaluation.prediction import predict_as_trained
 from reprolib.files import write_text
-from reprolib.own.learning import WORTH, advice
+from reprolib.own.learning import advice
 from reprolib.own.overlay import BLUE, VERMILLION, YELLOW, outlines, overlay
 from reprolib.runs.records import Record
 from reprolib.splits import held_out_indices
 
 WIDEST = 480  # px of a picture on the page
 SHOWN = 12  # held-out images on the page
+FELL = 0.05  # in SEG, of held-out images, from the best of the way to the end
 STYLE = """body{font:16px/1.5 sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}
 img{max-width:100%;image-rendering:auto}table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right}
 td:first-child,th:first-child{text-align:left}figure{display:inline-block;margin:.5rem;vertical-align:top}"""
@@ -105,7 +106,7 @@ def next_steps(record: Record, curve: Sequence[tuple[int, float]] = ()) -> list[
         lines.append("The loss is still falling: train longer (--minutes).")
     if on_the_way:
         step, best = max(on_the_way, key=lambda point: point[1])
-        if best - on_the_way[-1][1] > WORTH:
+        if best - on_the_way[-1][1] > FELL:
             lines.append(
                 f"Held-out images scored best at step {step} (SEG {best:.2f}, at the end "
                 f"{on_the_way[-1][1]:.2f}): more minutes will not help, more annotated images may."
