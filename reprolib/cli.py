@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @click.group(help="U-Net (Ronneberger, Fischer, Brox, 2015), reproduced.", no_args_is_help=True)
 def commands():
-    pass
+    for name in ("SIGTERM", "SIGHUP"):  # told to end, it ends as after Ctrl-C: with its children, and nothing half done
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
 
 
 def say(line: str) -> None:
@@ -182,7 +184,6 @@ def plan(action, workers, hours, resumable, only, folder) -> int:
         return 0
     from reprolib.plan import runner
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that its runs end with it
     failed = runner.run(
         workers, hours, folder, resumable, only, lambda line: print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
     )

@@ -221,8 +221,14 @@ def _wait(command: list[str], messages, environment: Mapping[str, str]) -> tuple
                 family = [process, *process.children(recursive=True)]
                 peak = max(peak, sum(one.memory_info().rss for one in family))
             time.sleep(LOOK_EVERY)
-    except BaseException:  # an interrupt: papermill ends its kernel when it is told to stop
-        process.terminate()
+    except BaseException:  # an interrupt: papermill's kernel outlives it unless it is told to end too
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family = [process, *process.children(recursive=True)]
+            for one in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.terminate()
+            for one in psutil.wait_procs(family, timeout=5)[1]:
+                one.kill()
         process.wait()
         raise
     return process.returncode, peak / 2**20

@@ -5,10 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import nbformat
 import numpy as np
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -138,6 +143,24 @@ def test_a_failing_chapter_names_its_cell_and_leaves_no_file(tmp_path):
     path = _chapter(tmp_path / "a.ipynb", "1 + 1", "raise ValueError('the tile is odd')")
     with pytest.raises(RuntimeError, match=r"a\.ipynb failed: cell \[3\] raised ValueError: the tile is odd"):
         chapters.run(path, tmp_path / "out" / "a.ipynb", log=False)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_told_to_end_takes_its_kernel_along_and_leaves_no_file(tmp_path, sent):
+    mark = "import os, time\nfrom pathlib import Path\nPath('kernel').write_text(str(os.getpid()))\ntime.sleep(300)"
+    path = _chapter(tmp_path / "book" / "a.ipynb", mark)
+    words = [sys.executable, "-m", "reprolib.cli", "run", str(path), "-o", str(tmp_path / "out" / "a.ipynb")]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    there = tmp_path / "book" / "kernel"
+    while not (there.exists() and there.read_text()):
+        assert process.poll() is None
+        time.sleep(0.1)
+    kernel = psutil.Process(int(there.read_text()))
+    process.send_signal(sent)
+    assert "interrupted" in process.communicate(timeout=60)[1] and process.returncode == 130
+    assert psutil.wait_procs([kernel], timeout=10)[1] == []
     assert list((tmp_path / "out").iterdir()) == []
 
 
