@@ -91,6 +91,7 @@ def data(action: str, names: tuple[str, ...]) -> int:
 @click.option("--images", type=PATH, help="Train on your own images: a folder as `reprolib check` takes it.")
 @click.option("--channels", help="Of your own images: grey, rgb, or numbers such as 1,3 (default: all).")
 @click.option("--ignore", type=int, metavar="N", help="The number in your labels where nobody has looked.")
+@click.option("--task", default="objects", help="objects (default), or classes: each pixel is one of several.")
 @click.option("--from", "start", type=PATH, metavar="RECORD", help="Start from the weights of this run (.json).")
 @click.option("--more-data", is_flag=True, help="Train on a quarter and on half of your images too: would more help?")
 @click.option("--minutes", default=15.0, help="For your own images: how long to train, unless steps=N is set.")
@@ -101,7 +102,20 @@ def data(action: str, names: tuple[str, ...]) -> int:
 @click.option("--no-weights", is_flag=True, help="Keep the record alone, with the hash of the weights.")
 @click.option("--to", "folder", type=PATH, help="Folder for record and weights (default: runs in the cache folder).")
 def train(
-    fields, images, channels, ignore, more_data, start, minutes, device, threads, again, rotations, no_weights, folder
+    fields,
+    images,
+    channels,
+    ignore,
+    task,
+    start,
+    more_data,
+    minutes,
+    device,
+    threads,
+    again,
+    rotations,
+    no_weights,
+    folder,
 ) -> int:
     """Train an experiment, score it on the images held out, and record it.
 
@@ -112,7 +126,7 @@ def train(
     values = parse_fields([*fields, f"channels={channels}"] if channels else fields)
     from reprolib.own import training
 
-    how = (device, threads, again, rotations, not no_weights, folder, minutes, start, ignore, more_data)
+    how = (device, threads, again, rotations, not no_weights, folder, minutes, start, ignore, more_data, task)
     known = training.train(values, images, *how)
     if known:
         print(f"recorded already: {known.path} (--again trains it anew)")
@@ -123,7 +137,8 @@ def train(
 @click.argument("folder", type=PATH)
 @click.option("--to", "overlays", type=PATH, help="Write each image with the outlines of its objects to this folder.")
 @click.option("--ignore", type=int, metavar="N", help="The number in your labels where nobody has looked.")
-def check(folder: Path, overlays: Path | None, ignore: int | None) -> int:
+@click.option("--task", default="objects", help="objects (default), or classes: each pixel is one of several.")
+def check(folder: Path, overlays: Path | None, ignore: int | None, task: str) -> int:
     """Say what a FOLDER of your own images and labels holds, and all that is wrong with it.
 
     Images and labels lie in images/ and labels/ (or masks/) under the same names; or side by side (cell.tif and
@@ -131,7 +146,7 @@ def check(folder: Path, overlays: Path | None, ignore: int | None) -> int:
     """
     from reprolib.own.folder import check
 
-    lines, problems = check(folder, overlays, ignore)
+    lines, problems = check(folder, overlays, ignore, task)
     print("\n".join([*lines, *(f"wrong: {problem}" for problem in problems)]))
     return 1 if problems else 0
 

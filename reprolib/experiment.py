@@ -42,6 +42,9 @@ class Experiment:
     scale: float = 1.0  # images and labels are resampled to this share of their sides, probabilities back again
     channels: str = "grey"  # of the image: "grey", colours as their luminance; "rgb"; or by number, such as "1,3"
     normalisation: str = "standard"  # "standard": mean 0, deviation 1; "percentiles": see `augment.normalise`
+    classes: int = (
+        0  # 0: objects against background; K of 2 or more: each pixel is one of K classes, background among them
+    )
     test: bool = False  # score the set's second test too: ISBI 2012's test slices, or a video's silver truth
     # network
     variant: str = "paper"  # of the U-Net: "paper", "release"; or an ancestor: "n4", "n4-65", "fcn8"
@@ -107,6 +110,7 @@ class Experiment:
             ("momentum", 0, 0.9999),
             ("learning_rate", 1e-9, 10),
             ("steps", 1, None),
+            ("classes", 0, 255),
             ("seed", 0, 2**31 - 1),
         ):
             value = getattr(self, name)
@@ -116,6 +120,10 @@ class Experiment:
             raise InputError(f"channels are grey, rgb, or numbers from 1 such as 1,3: not {self.channels!r}")
         if self.channels != "grey" and self.variant in ANCESTORS:
             raise InputError(f"{self.variant!r} takes grey images: leave channels out")
+        if self.classes == 1:
+            raise InputError("classes must be 2 or more, the background among them, or 0 for objects")
+        if self.classes and (self.weights in ("borders", "full") or self.variant in ANCESTORS):
+            raise InputError("classes have no separation borders and are the U-Net's: set weights=none or balanced")
         if self.start and not re.fullmatch("[0-9a-f]{16}", self.start):
             raise InputError(f"start must be 16 digits of a SHA-256, not {self.start!r}: see reprolib train --from")
         if self.split == "all" and self.fold != type(self).fold:

@@ -107,6 +107,20 @@ def _class_weights(choice: str | Sequence[float] | None, cell: np.ndarray) -> tu
     return float(choice[0]), float(choice[1])
 
 
+def class_frequency_weights(counts: Sequence[int]) -> np.ndarray:
+    """w_c of Eq. 2 for any number of classes: inverse frequency, n / (K n_c), 0 for a class that does not occur.
+
+    Args:
+        counts: pixels of each class.
+
+    Returns:
+        (len(counts),) float32; their mean over the pixels is 1.
+    """
+    numbers = np.asarray(counts, np.float64)
+    present = numbers > 0
+    return np.where(present, numbers.sum() / (present.sum() * np.where(present, numbers, 1)), 0).astype(np.float32)
+
+
 def two_nearest_cells(instances: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
     """Distances d1 <= d2 (px, float64 (H, W)) to the nearest and the second nearest cell; infinite beyond ``reach`` px.
 

@@ -26,7 +26,7 @@ from reprolib.errors import InputError
 from reprolib.evaluation import score
 from reprolib.experiment import Experiment
 from reprolib.files import cache_folder
-from reprolib.loss import IGNORE, separate, weight_map, weighted_cross_entropy
+from reprolib.loss import IGNORE, class_frequency_weights, separate, weight_map, weighted_cross_entropy
 from reprolib.model import UNet
 from reprolib.progress import Progress, Report
 from reprolib.resample import resample_image, resample_labels
@@ -83,6 +83,10 @@ def train(
     dataset = dataset or data.load(experiment.data)
     if dataset.name != experiment.data:
         raise InputError(f"the experiment is about the data set {experiment.data!r}, not {dataset.name!r}")
+    if len(dataset.classes) != experiment.classes:
+        raise InputError(
+            f"the experiment is for {experiment.classes} classes, and the labels have {len(dataset.classes)}"
+        )
     if dataset.channels != experiment.channels:
         raise InputError(
             f"the experiment is for channels {experiment.channels}, and the images have {dataset.channels}"
@@ -284,23 +288,37 @@ def prepare(experiment: Experiment, dataset: data.Dataset, device: torch.device)
 
     At another scale than 1 they are resampled first, so that separation borders are as wide as at full size.
     """
-    samples = []
+    samples, frequency = [], _class_weights(experiment, dataset)
     for index in training_indices(experiment, dataset):
-        labels = dataset.own_part(dataset.instances[index], index)
-        instances = separate(resample_labels(labels, experiment.scale))
+        labels = resample_labels(dataset.own_part(dataset.instances[index], index), experiment.scale)
         ignore = resample_labels(dataset.own_part(untrained(dataset, index), index), experiment.scale)
-        target = np.where(ignore, IGNORE, instances > 0)
-        weights = weight_map(
-            instances,
-            class_weights="balanced" if experiment.weights in ("balanced", "full") else None,
-            w0=experiment.w0 if experiment.weights in ("borders", "full") else 0.0,
-            sigma=experiment.sigma,
-            ignore=ignore,
-        )
+        if experiment.classes:
+            target, weights = np.where(ignore, IGNORE, labels), np.where(ignore, 0, frequency[labels])
+        else:
+            instances = separate(labels)
+            target = np.where(ignore, IGNORE, instances > 0)
+            weights = weight_map(
+                instances,
+                class_weights="balanced" if experiment.weights in ("balanced", "full") else None,
+                w0=experiment.w0 if experiment.weights in ("borders", "full") else 0.0,
+                sigma=experiment.sigma,
+                ignore=ignore,
+            )
         planes = torch.from_numpy(np.stack([target, weights]).astype(np.float32))
         image = normalise(resample_image(dataset.image(index), experiment.scale), experiment.normalisation)
         samples.append((image.to(device), planes.to(device)))
     return samples
+
+
+def _class_weights(experiment: Experiment, dataset: data.Dataset) -> np.ndarray:
+    """A weight for each class: balanced over all training images, where one alone may hold a few pixels of a class."""
+    counts = np.zeros(max(2, experiment.classes), np.int64)
+    if not experiment.classes or experiment.weights == "none":
+        return np.ones(len(counts), np.float32)
+    for index in training_indices(experiment, dataset):
+        annotated = dataset.own_part(dataset.instances[index], index)[~dataset.own_part(dataset.ignore[index], index)]
+        counts += np.bincount(annotated, minlength=len(counts))
+    return class_frequency_weights(counts)
 
 
 def build(experiment: Experiment) -> nn.Module:
@@ -309,6 +327,7 @@ def build(experiment: Experiment) -> nn.Module:
         return ancestors.build(experiment.variant, experiment.width, experiment.dropout)
     return UNet(
         in_channels=experiment.planes,
+        classes=max(2, experiment.classes),
         width=experiment.width,
         variant=experiment.variant,
         dropout=experiment.dropout,

@@ -21,11 +21,28 @@ NON_DEFAULTS = {
     "elastic": 0.0, "rotate": False, "grey": 0.0, "flip": True, "optimiser": "adam", "momentum": 0.9,
     "learning_rate": 0.01, "schedule": "cosine", "steps": 10, "tile": 512, "seed": 7,
     "choice": 2, "scale": 0.5, "test": True, "fused": True, "mean_of_flips": True, "connectivity": 8,
-    "start": "0123456789abcdef", "channels": "rgb", "normalisation": "percentiles",
+    "start": "0123456789abcdef", "channels": "rgb", "normalisation": "percentiles", "classes": 3,
 }  # fmt: skip
 # added after the first records
-LATER = ("choice", "scale", "test", "fused", "mean_of_flips", "connectivity", "start", "channels", "normalisation")
-NEEDS = {"padding": {"tile": 512}, "tile": {"padding": "same"}, "choice": {"images": 3}, "fused": {"optimiser": "adam"}}
+LATER = (
+    "choice",
+    "scale",
+    "test",
+    "fused",
+    "mean_of_flips",
+    "connectivity",
+    "start",
+    "channels",
+    "normalisation",
+    "classes",
+)
+NEEDS = {
+    "padding": {"tile": 512},
+    "tile": {"padding": "same"},
+    "choice": {"images": 3},
+    "fused": {"optimiser": "adam"},
+    "classes": {"weights": "none"},
+}
 
 
 def test_the_defaults_are_the_papers():
@@ -193,6 +210,8 @@ def test_a_tile_that_does_not_fit_is_refused_with_the_nearest():
         ({"choice": 6, "images": 2}, "^choice must be 0 or more, at most 5, not 6"),
         ({"fused": True}, "fused is Adam's: leave it out with optimiser=sgd"),
         ({"connectivity": 6}, "connectivity must be 4 or 8, not 6"),
+        ({"classes": 1}, "classes must be 2 or more"), ({"classes": 3}, "no separation borders"),
+        ({"classes": 2, "weights": "none", "variant": "n4"}, "are the U-Net's"), ({"classes": 256}, "^classes must be"),
         ({"channels": "red"}, "channels are grey, rgb, or numbers from 1"), ({"channels": "0,1"}, "channels are grey"),
         ({"channels": "1,"}, "channels are grey"), ({"channels": "rgb", "variant": "n4"}, "'n4' takes grey images"),
         ({"scale": 0.0}, "^scale must be"), ({"scale": 1.5}, "^scale must be"), ({"scale": math.nan}, "^scale must be"),

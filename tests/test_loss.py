@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from reprolib.loss import IGNORE, separate, two_nearest_cells, weight_map, weighted_cross_entropy
+from reprolib.loss import (
+    IGNORE,
+    class_frequency_weights,
+    separate,
+    two_nearest_cells,
+    weight_map,
+    weighted_cross_entropy,
+)
 
 
 def random_labels(seed: int, cells: int, sides: tuple[int, int] = (23, 31)) -> np.ndarray:
@@ -279,3 +286,14 @@ def test_shapes_and_classes_that_do_not_fit_are_refused():
         target[0, 0, 0] = value
         with pytest.raises(ValueError, match=r"classes must be 0\.\.1, or 255"):
             weighted_cross_entropy(logits, target, weights)
+
+
+@pytest.mark.parametrize("counts", [(10, 30), (5, 0, 15), (1, 2, 3, 994)])
+def test_class_weights_of_any_number_of_classes_balance_their_pixels(counts):
+    weights, counts = class_frequency_weights(counts), np.array(counts)
+    assert (weights * counts).sum() == pytest.approx(counts.sum())  # the mean over pixels is 1
+    shares = (weights * counts)[counts > 0]
+    assert shares == pytest.approx(shares[0]) and (weights[counts == 0] == 0).all()
+    if len(counts) == 2:
+        instances = np.repeat([0, 1], counts)[None]
+        assert np.allclose(weight_map(instances, "balanced", w0=0)[0], weights[instances[0]])

@@ -16,7 +16,7 @@ class Dataset:
 
     name: str
     images: np.ndarray  # (N, H, W) grey values, or (N, H, W, C) channels; the published sets' are uint8
-    instances: np.ndarray  # (N, H, W) int32: 0 = background (EM: membrane), 1.. = cells, per image
+    instances: np.ndarray  # (N, H, W) int32: 0 = background (EM: membrane), 1.. = cells, per image; or class numbers
     ignore: np.ndarray  # (N, H, W) bool: True = not annotated, so neither trained on nor scored
     names: tuple[str, ...]  # one per image: "slice 00", "01/t002"
     folds: tuple[tuple[int, ...], ...]  # folds[k - 1] = the images held out in fold k; all others train
@@ -26,6 +26,7 @@ class Dataset:
     sizes: tuple[
         tuple[int, int], ...
     ] = ()  # (H, W) of each image, where they differ: the arrays are padded, see `padded`
+    classes: tuple[str, ...] = ()  # names of the classes that ``instances`` numbers from 0; (): they are objects
     channels: str = "grey"  # what the images hold, as `Experiment.channels`
 
     def own_part(self, array: np.ndarray, index: int) -> np.ndarray:

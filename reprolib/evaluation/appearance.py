@@ -50,9 +50,9 @@ def appearance(image: np.ndarray) -> Appearance:
 
 
 def seen(images: Sequence[np.ndarray], instances: Sequence[np.ndarray]) -> Seen:
-    """What training images and their objects look like."""
+    """What training images and their objects look like; of classes there are no objects."""
     table = np.array([astuple(appearance(image)) for image in images])
-    areas = np.concatenate([np.bincount(labels.ravel())[1:] for labels in instances])
+    areas = np.concatenate([np.zeros(0, int), *(np.bincount(labels.ravel())[1:] for labels in instances)])
     low, high = np.quantile(areas[areas > 0], (0.05, 0.95)) if (areas > 0).any() else (0.0, 0.0)
     return Seen(
         Appearance(*table.min(axis=0).tolist()), Appearance(*table.max(axis=0).tolist()), (float(low), float(high))

@@ -49,14 +49,25 @@ def predict_cells(
     """
     planes, options = [], {"rotations": rotations, "flips": flips, "scale": scale, "normalisation": normalisation}
     for count, image in enumerate(images, start=1):
-        height, width = scaled_sides(image.shape[:2], scale)
-        side = math.ceil(math.hypot(height, width)) if any(angle % 90 for angle in rotations) else max(height, width)
-        covering = getattr(model, "geometry", VALID).covering(side)
-        tile = fitting_tile(model, side, MEMORY) if isinstance(model, UNet) else covering
-        planes.append(predict(model, image, tile=tile, **options)[1])
+        planes.append(predict(model, image, tile=whole_tile(model, image, rotations, scale), **options)[1])
         if report and count == len(images):
             report(f"predicted {count} images")
     return padded(planes)
+
+
+def predict_classes(experiment: Experiment, model: nn.Module, image: np.ndarray) -> np.ndarray:
+    """(H, W) uint8: the most probable class of each pixel, as the network was trained."""
+    tile = whole_tile(model, image, (0.0,), experiment.scale)
+    options = {"flips": experiment.mean_of_flips, "scale": experiment.scale, "normalisation": experiment.normalisation}
+    return predict(model, image, tile=tile, **options).argmax(axis=0).astype(np.uint8)
+
+
+def whole_tile(model: nn.Module, image: np.ndarray, rotations: Sequence[float], scale: float) -> int:
+    """Side (px) of the input tile that covers an image, turned too, in one piece if that fits MEMORY."""
+    height, width = scaled_sides(image.shape[:2], scale)
+    side = math.ceil(math.hypot(height, width)) if any(angle % 90 for angle in rotations) else max(height, width)
+    covering = getattr(model, "geometry", VALID).covering(side)
+    return fitting_tile(model, side, MEMORY) if isinstance(model, UNet) else covering
 
 
 def covering_tile(side: int) -> int:

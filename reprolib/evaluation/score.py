@@ -19,10 +19,11 @@ from reprolib.errors import InputError
 from reprolib.evaluation import isbi2012
 from reprolib.evaluation.appearance import seen
 from reprolib.evaluation.cells import SMALLEST, evaluate_cells, gold_cells, watershed_scores
+from reprolib.evaluation.classes import ClassScores, class_scores
 from reprolib.evaluation.detection import detection
 from reprolib.evaluation.isbi2012 import Result
 from reprolib.evaluation.metric import METRICS
-from reprolib.evaluation.prediction import predict_as_trained, predict_cells
+from reprolib.evaluation.prediction import predict_as_trained, predict_cells, predict_classes
 from reprolib.evaluation.scores import (
     AtThreshold,
     Curve,
@@ -74,6 +75,10 @@ def score(
             threshold is that of the training images *without* rotations.
     """
     held_out, training = held_out_indices(experiment, dataset), training_indices(experiment, dataset)
+    if experiment.classes:
+        parts = (of_classes(experiment, model, dataset, indices) for indices in (held_out, training))
+        images = [dataset.image(index) for index in training]
+        return Scores({}, classes=next(parts), training_classes=next(parts), seen=seen(images, []))
 
     def predicted(indices: Sequence[int], angles: Sequence[float] = (0.0,)) -> np.ndarray:
         images = [dataset.image(index) for index in indices]
@@ -126,6 +131,19 @@ def score(
     return Scores(**fields)
 
 
+def of_classes(
+    experiment: Experiment, model: nn.Module, dataset: Dataset, indices: Sequence[int]
+) -> ClassScores | None:
+    """How the pixels of some images, each of one of several classes, are told apart; None of no images."""
+    if not indices:
+        return None
+    found = [predict_classes(experiment, model, dataset.image(index)) for index in indices]
+    truth, ignore = (
+        [dataset.own_part(array[index], index) for index in indices] for array in (dataset.instances, dataset.ignore)
+    )
+    return class_scores(dataset.classes, truth, found, ignore)
+
+
 def curve_point(experiment: Experiment, model: nn.Module, dataset: Dataset) -> dict[str, dict[str, float]]:
     """Scores of a network in training at the threshold 0.5, of up to three "training" and three "held_out" images."""
     parts = {"training": training_indices(experiment, dataset), "held_out": held_out_indices(experiment, dataset)}
@@ -133,6 +151,9 @@ def curve_point(experiment: Experiment, model: nn.Module, dataset: Dataset) -> d
     for name, indices in parts.items():
         if indices:
             few = [indices[k] for k in sorted({0, len(indices) // 2, len(indices) - 1})]
+            if experiment.classes:
+                point[name] = {"mean_iou": of_classes(experiment, model, dataset, few).mean_iou}
+                continue
             images = [dataset.image(index) for index in few]
             probability = fitted(predict_cells(model, images, **options), dataset)
             results = evaluate(dataset, few, probability, experiment.connectivity, (0.5,))

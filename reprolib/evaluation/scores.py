@@ -12,6 +12,7 @@ from cattrs import Converter
 
 from reprolib.errors import NotRecorded
 from reprolib.evaluation.appearance import Seen
+from reprolib.evaluation.classes import ClassScores
 from reprolib.evaluation.detection import Detection
 from reprolib.evaluation.metric import METRICS, Row
 
@@ -128,6 +129,8 @@ class Scores:
     test: TestScores | None = None
     silver: SilverScores | None = None
     detection: Detection | None = None  # of images of one's own
+    classes: ClassScores | None = None  # of held-out images whose pixels are of several classes; then there is no more
+    training_classes: ClassScores | None = None
     seen: Seen | None = None  # what training images of one's own look like
 
     def figure(self, metric: str, oracle: bool) -> float:

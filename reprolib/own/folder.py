@@ -9,13 +9,14 @@ import numpy as np
 
 from reprolib.data.dataset import OWN, Dataset, blocks, padded
 from reprolib.data.images import Page, read_pages, select, usual_channels
-from reprolib.errors import InputError
+from reprolib.errors import InputError, check_choice
 from reprolib.files import PROJECT, pixel_hash
-from reprolib.own.labels import Labels, consecutive, instances
+from reprolib.own.labels import Labels, class_codes, consecutive, instances, number_classes
 from reprolib.own.overlay import save_overlay
 from reprolib.own.pairs import Pair, find_pairs
 from reprolib.printing import text_table
 
+TASKS = ("objects", "classes")
 SHOWN = PROJECT / "book" / "own-images"  # nuclei under CC0, see the README there
 
 
@@ -40,27 +41,31 @@ class Usable:
     notes: tuple[str, ...]  # what was made of the files
 
 
-def read_folder(folder: Path, ignore: int | None = None) -> list[Annotated]:
+def read_folder(folder: Path, ignore: int | None = None, task: str = "objects") -> list[Annotated]:
     """Every image of a folder with its labels, in natural order; a stack gives one for each of its slices.
 
     Layouts: see `reprolib.own.pairs`. What is wrong with one pair is told in its place, so that all is told at once.
 
     Args:
         ignore: the number of labels where nobody has looked: such pixels neither train nor count.
+        task: "objects": labels number objects, see `labels.instances`; "classes": see `labels.class_codes`.
 
     Raises:
-        InputError, FileNotFoundError: as `pairs.find_pairs`.
+        InputError, FileNotFoundError: as `pairs.find_pairs`; or if the task is another one.
     """
-    return [one for pair in find_pairs(folder) for one in _read_pair(pair, ignore)]
+    check_choice("task", task, TASKS)
+    return [one for pair in find_pairs(folder) for one in _read_pair(pair, ignore, task)]
 
 
-def load_folder(path: str | Path, folds: int = 5, channels: str = "", ignore: int | None = None) -> Dataset:
+def load_folder(
+    path: str | Path, folds: int = 5, channels: str = "", ignore: int | None = None, task: str = "objects"
+) -> Dataset:
     """Your own images as a data set. Folds are contiguous blocks in natural order: neighbours of a stack stay together;
     of fewer images there are as many folds as images. Sizes may differ.
 
     Args:
         channels: as `Experiment.channels`; "": all that the images have, see `images.usual_channels`.
-        ignore: as `read_folder`.
+        ignore, task: as `read_folder`. Names of classes are the lines of classes.txt in the folder, if there is one.
 
     Raises:
         FileNotFoundError: if there is no image.
@@ -69,16 +74,19 @@ def load_folder(path: str | Path, folds: int = 5, channels: str = "", ignore: in
     path = Path(path)
     if folds < 2:
         raise InputError(f"folds must be 2 or more, not {folds}")
-    found = read_folder(path, ignore)
+    found = read_folder(path, ignore, task)
     channels = channels or usual_channels(one.page for one in found if one.page)
-    usable, problems = _usable(found, channels, path)
+    usable, problems = _usable(found, channels, path, task)
     if problems:
         more = f" And {len(problems) - 5} more: see reprolib check {path}." if len(problems) > 5 else ""
         raise InputError("; ".join(problems[:5]) + more)
     folds, images = min(folds, len(found)), [one.image for one in usable]
     kind = np.result_type(*{image.dtype for image in images})  # holds all images' values
     pixels = padded([image.astype(kind, copy=False) for image in images])
-    labels = padded([one.labels.instances for one in usable])
+    numbers, classes = [one.labels.instances for one in usable], []
+    if task == "classes":
+        numbers, classes = number_classes([one.labels for one in usable], _names(path), path)
+    labels = padded(numbers)
     ignored = padded([one.labels.ignored for one in usable], True)
     sizes = tuple(image.shape[:2] for image in images)
     hashes = {"images": pixel_hash(pixels), "labels": pixel_hash(labels)}
@@ -96,13 +104,21 @@ def load_folder(path: str | Path, folds: int = 5, channels: str = "", ignore: in
         hashes=hashes,
         phantom=False,
         sizes=sizes if len(set(sizes)) > 1 else (),
+        classes=tuple(classes),
         channels=channels,
     )
 
 
-def named_folder(path: Path, channels: str = "", ignore: int | None = None) -> Dataset:
+def _names(path: Path) -> list[str]:
+    """The lines of classes.txt, if there is one."""
+    file = path / "classes.txt"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [line.strip() for line in lines if line.strip()]
+
+
+def named_folder(path: Path, channels: str = "", ignore: int | None = None, task: str = "objects") -> Dataset:
     """`load_folder`, named by its pixels too: other images under the same folder name are another experiment."""
-    dataset = load_folder(path, channels=channels, ignore=ignore)
+    dataset = load_folder(path, channels=channels, ignore=ignore, task=task)
     return replace(dataset, name=f"{dataset.name}-{dataset.hashes['images'][:8]}{dataset.hashes['labels'][:8]}")
 
 
@@ -116,31 +132,42 @@ def committed(name: str) -> Dataset | None:
     return None
 
 
-def check(folder: Path, overlays: Path | None = None, ignore: int | None = None) -> tuple[list[str], list[str]]:
+def check(
+    folder: Path, overlays: Path | None = None, ignore: int | None = None, task: str = "objects"
+) -> tuple[list[str], list[str]]:
     """What a folder holds, as lines of text: a row an image, then a summary; and all that is wrong, a sentence each.
 
     Args:
         overlays: a folder to write each image to, with the outlines of its objects.
-        ignore: as `read_folder`.
+        ignore, task: as `read_folder`.
     """
-    rows, objects = [("image", "size, px", "type", "values", "objects", "what was made of it")], []
-    found = read_folder(folder, ignore)
+    rows, objects = [("image", "size, px", "type", "values", task, "what was made of it")], []
+    found = read_folder(folder, ignore, task)
     channels = usual_channels(one.page for one in found if one.page)
-    usable, problems = _usable(found, channels, folder)
+    usable, problems = _usable(found, channels, folder, task)
     for one in usable:
         low, high = float(one.image.min()), float(one.image.max())
         size, values = " x ".join(map(str, one.image.shape)), f"{low:g} to {high:g}"
-        rows.append((one.name, size, str(one.image.dtype), values, str(one.labels.objects), "; ".join(one.notes)))
-        objects.append(one.labels.objects)
+        count = one.labels.objects if task == "objects" else len(np.unique(one.labels.instances[~one.labels.ignored]))
+        rows.append((one.name, size, str(one.image.dtype), values, str(count), "; ".join(one.notes)))
+        objects.append(count)
         if overlays:
             save_overlay(overlays / f"{one.name.replace('/', '-')}.png", one.image, one.labels.instances)
     lines = text_table(rows)
     of = {"grey": "grey values", "rgb": "colours"}.get(channels, f"channels {channels}")
-    lines += ["", f"{len(objects)} of {len(found)} images can be used, with {sum(objects)} objects; {of} train"]
+    held = f"with {sum(objects)} objects"
+    if task == "classes" and usable:
+        try:
+            held = (
+                f"with the classes {', '.join(number_classes([o.labels for o in usable], _names(folder), folder)[1])}"
+            )
+        except InputError as error:
+            held, problems = "with labels that are no classes", [*problems, str(error)]
+    lines += ["", f"{len(objects)} of {len(found)} images can be used, {held}; {of} train"]
     return lines, problems
 
 
-def _usable(found: list[Annotated], channels: str, folder: Path) -> tuple[list[Usable], list[str]]:
+def _usable(found: list[Annotated], channels: str, folder: Path, task: str) -> tuple[list[Usable], list[str]]:
     """The images that a network can learn of by such channels, and all that keeps it from learning, a sentence each."""
     usable, problems = [], []
     for one in found:
@@ -158,18 +185,21 @@ def _usable(found: list[Annotated], channels: str, folder: Path) -> tuple[list[U
         usable.append(Usable(one.name, image, one.labels, tuple(notes)))
     if problems:
         return usable, problems
-    if not any(one.labels.objects for one in usable):
+    if task == "objects" and not any(one.labels.objects for one in usable):
         problems.append(f"no image of {folder} has an object: there is nothing to learn")
     if len(usable) < 2:
         problems.append(f"{folder} holds one image: two or more are needed, so that one can be held out")
     return usable, problems
 
 
-def _read_pair(pair: Pair, ignore: int | None) -> list[Annotated]:
+def _read_pair(pair: Pair, ignore: int | None, task: str) -> list[Annotated]:
     try:
         pages = read_pages(pair.image)
         if len(pair.labels) == 1:
-            truth = [instances(page, pair.labels[0], ignore) for page in read_pages(pair.labels[0], raw=True)]
+            read = class_codes if task == "classes" else instances
+            truth = [read(page, pair.labels[0], ignore) for page in read_pages(pair.labels[0], raw=True)]
+        elif task == "classes":
+            raise InputError(f"{pair.image} has one mask file an object: classes are one file of numbers an image")
         else:
             truth = [_objects(pair, pages[0])]
         if len(pages) != len(truth):

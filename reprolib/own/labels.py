@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,9 @@ CLASSES = 20  # so many different numbers may be classes; more are a mask's grey
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """The objects of one image."""
+    """The objects, or the classes, of one image."""
 
-    instances: np.ndarray  # (H, W) int32: 0 = background, 1.. = objects, without gaps
+    instances: np.ndarray  # (H, W) int32: 0 = background, 1.. = objects, without gaps; or codes of classes
     ignored: np.ndarray  # (H, W) bool: where nobody has looked
     notes: tuple[str, ...]  # what was made of the file
 
@@ -66,7 +67,8 @@ def instances(page: Page, path: Path, ignore: int | None = None) -> Labels:
         return Labels(mask.astype(np.int32), ignored, tuple(notes))
     pieces = _pieces(numbers)
     if pieces > FRAGMENTS * objects:
-        what = "classes, not objects" if objects <= CLASSES else "a mask that went through JPEG or was resized"
+        few = "classes, not objects (--task classes learns them)"
+        what = few if objects <= CLASSES else "a mask that went through JPEG or was resized"
         raise InputError(
             f"{path} has {objects} numbers in {pieces} pieces, perhaps {what}: give each object a number of its own, "
             "or save a mask of 0 and 255"
@@ -74,6 +76,50 @@ def instances(page: Page, path: Path, ignore: int | None = None) -> Labels:
     if last > objects:
         notes.append(f"numbers up to {last} became 1 to {objects}")
     return Labels(numbers, ignored, tuple(notes))
+
+
+def class_codes(page: Page, path: Path, ignore: int | None = None) -> Labels:
+    """Class numbers as they are stored, of a colour image red * 65536 + green * 256 + blue; see `number_classes`.
+
+    Raises:
+        InputError: if the file holds fractions or numbers below 0.
+    """
+    pixels, notes = page.pixels, list(page.notes)
+    if pixels.ndim == 3:
+        alike = (pixels == pixels[..., :1]).all()
+        if not alike and (pixels.shape[-1] != 3 or pixels.dtype != np.uint8):
+            raise InputError(f"{path} has {pixels.shape[-1]} channels of {pixels.dtype}: save one number a class")
+        pixels = pixels[..., 0] if alike else pixels.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+        notes.append("grey stored as colour" if alike else "each colour is a class")
+    if pixels.dtype.kind == "f" and not (np.isfinite(pixels).all() and (pixels == np.round(pixels)).all()):
+        raise InputError(f"{path} holds fractions, perhaps probabilities: classes are whole numbers from 0")
+    if pixels.dtype.kind != "b" and not 0 <= pixels.min() <= pixels.max() < 2**24:
+        raise InputError(f"{path} holds {pixels.min()} to {pixels.max()}: classes are whole numbers from 0")
+    ignored = np.zeros(pixels.shape, bool) if ignore is None else pixels == ignore
+    if ignored.any():
+        notes.append(f"{ignored.mean():.1%} ignored")
+    return Labels(pixels.astype(np.int32), ignored, tuple(notes))
+
+
+def number_classes(labels: Sequence[Labels], names: Sequence[str], place: Path) -> tuple[list[np.ndarray], list[str]]:
+    """Class numbers from 0 without gaps for all images together, and the classes' names; ignored pixels become 0.
+
+    Args:
+        labels: of `class_codes`.
+        names: one for each class in the order of their codes; none: the codes themselves.
+        place: of the labels, for messages.
+
+    Raises:
+        InputError: if there is one class, if there are so many that they are none, or names for another number.
+    """
+    codes = np.unique(np.concatenate([np.unique(one.instances[~one.ignored]) for one in labels]))
+    if not 2 <= len(codes) <= CLASSES:
+        what = "one class alone" if len(codes) < 2 else f"{len(codes)} classes, perhaps a mask that went through JPEG"
+        raise InputError(f"the labels of {place} hold {what}: 2 to {CLASSES} classes can be learned")
+    if names and len(names) != len(codes):
+        raise InputError(f"{place} / classes.txt names {len(names)} classes, and the labels have {len(codes)}")
+    numbers = [np.where(one.ignored, 0, np.searchsorted(codes, one.instances)).astype(np.int32) for one in labels]
+    return numbers, list(names) or [f"#{code:06x}" if code > 65535 else str(code) for code in codes.tolist()]
 
 
 def consecutive(numbers: np.ndarray) -> np.ndarray:

@@ -85,8 +85,8 @@ def package(record: Record, output: Path, images: Path | None = None) -> Path:
     if output.suffix != ".zip":
         raise InputError(f"{output} must end in .zip: a package is a zip file")
     network = train.network(record)
-    if not isinstance(network, UNet) or experiment.padding != "valid":
-        raise InputError(f"a package holds a U-Net with valid convolutions, not {experiment.variant} padded")
+    if not isinstance(network, UNet) or experiment.padding != "valid" or experiment.classes:
+        raise InputError("a package holds a U-Net with valid convolutions, for objects")
     dataset = _trained_on(record, images) if experiment.data.startswith(OWN) else None
     model, values = Probability(network).eval(), test_image(record, dataset)
     with torch.inference_mode():

@@ -18,8 +18,9 @@ from reprolib.data.images import ENDINGS, open_plain, read_pages, select
 from reprolib.errors import InputError
 from reprolib.evaluation.appearance import unlike
 from reprolib.evaluation.detection import Settings
-from reprolib.evaluation.prediction import predict_as_trained
+from reprolib.evaluation.prediction import predict_as_trained, predict_classes
 from reprolib.files import pixel_hash, replacing, write_text
+from reprolib.own.classes import measure_classes, save_coloured
 from reprolib.own.export import cells_threshold
 from reprolib.own.large import predict_image
 from reprolib.own.overlay import save_overlay
@@ -65,6 +66,7 @@ def predict(
     For each image NAME, or NAME-003 of a stack: NAME.probability.tif (8-bit, 255 = certainly cell), NAME.cells.tif (a
     number an object), NAME.outlines.png and NAME.cells.csv, what is measured of each object; for all of them cells.csv.
     An image that is unlike those the network was trained on is done all the same, and its line says in what.
+    A network for several classes gives NAME.classes.tif (class numbers), NAME.classes.png and NAME.classes.csv instead.
 
     Args:
         record: of a run, with its weights beside it.
@@ -85,7 +87,10 @@ def predict(
             or the folder holds results of another network, other settings, or another image of that name.
     """
     run = records.read(record)
-    settings = cell_settings(run)
+    of_classes = run.experiment.classes > 0
+    if of_classes and (threshold is not None or smallest is not None or rois or fast or tile):
+        raise InputError("this network tells classes apart: threshold, smallest, rois, fast and tile are for objects")
+    settings = Settings(0.5, None, 0) if of_classes else cell_settings(run)
     if threshold is not None:
         settings = replace(settings, threshold=threshold, seed=None)
     if smallest is not None:
@@ -122,20 +127,28 @@ def predict(
             if name in done["images"]:
                 yield f"{name}: done before"
                 continue
-            predict_image(
-                model,
-                image,
-                target,
-                tile=tile,
-                memory=memory * GIBIBYTE,
-                report=report,
-                reduced=reduced,
-                flips=run.experiment.mean_of_flips,
-                scale=run.experiment.scale,
-                normalisation=run.experiment.normalisation,
-            )
-            told, labels = f"{image.shape[0]} x {image.shape[1]} px", None
-            if cells:
+            if of_classes:
+                numbers = predict_classes(run.experiment, model, image)
+                save_labels(folder / f"{name}.classes.tif", numbers, pixel_size)
+                save_coloured(folder / f"{name}.classes.png", image, numbers)
+                names = run.scores.classes.names
+                write_text(folder / f"{name}.classes.csv", _csv(measure_classes(numbers, names, pixel_size)))
+                told, labels = f"{len(np.unique(numbers))} of {len(names)} classes", None
+            else:
+                predict_image(
+                    model,
+                    image,
+                    target,
+                    tile=tile,
+                    memory=memory * GIBIBYTE,
+                    report=report,
+                    reduced=reduced,
+                    flips=run.experiment.mean_of_flips,
+                    scale=run.experiment.scale,
+                    normalisation=run.experiment.normalisation,
+                )
+                told, labels = f"{image.shape[0]} x {image.shape[1]} px", None
+            if cells and not of_classes:
                 labels = settings.objects(open_plain(target))
                 save_labels(folder / f"{name}.cells.tif", labels, pixel_size)
                 if labels.size <= LARGEST_OVERLAY:
@@ -150,7 +163,8 @@ def predict(
             warning = f"; UNLIKE THE TRAINING IMAGES: {'; '.join(other)}" if other else ""
             yield f"{name}: {told}{note and f'; {note}'}{warning}"
     if cells:
-        yield f"{_all_measurements(folder)}: the measurements of all images"
+        kind = "classes" if of_classes else "cells"
+        yield f"{_all_measurements(folder, kind)}: the measurements of all images"
 
 
 def cell_settings(run: Record) -> Settings:
@@ -173,6 +187,8 @@ def find_cells(run: Record, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         FileNotFoundError, InputError: if the weights are not there, or the image is not what the network takes.
     """
+    if run.experiment.classes:
+        raise InputError("this network tells classes apart: see reprolib.evaluation.prediction.predict_classes")
     probability = predict_as_trained(run.experiment, train.network(run), [image])[0]
     return probability, cell_settings(run).objects(probability)
 
@@ -260,13 +276,13 @@ def _csv(table: dict[str, np.ndarray]) -> str:
     return text.getvalue()
 
 
-def _all_measurements(folder: Path) -> Path:
+def _all_measurements(folder: Path, kind: str) -> Path:
     """One table of all images' measurements, their names in the first column; what one lacks stays empty."""
-    target, rows, columns = folder / "cells.csv", [], {"image": None}
-    for path in sorted(folder.glob("*.cells.csv")):
+    target, rows, columns = folder / f"{kind}.csv", [], {"image": None}
+    for path in sorted(folder.glob(f"*.{kind}.csv")):
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
-            rows += [{"image": path.name.removesuffix(".cells.csv"), **row} for row in reader]
+            rows += [{"image": path.name.removesuffix(f".{kind}.csv"), **row} for row in reader]
             columns |= dict.fromkeys(reader.fieldnames or ())
     text = io.StringIO()
     writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")

@@ -46,7 +46,8 @@ def recipe(dataset: Dataset, minutes: float, fields: Mapping[str, object], devic
     """
     if not minutes > 0:
         raise InputError(f"minutes must be above 0, not {minutes}")
-    scale = float(f"{min(1.0, max(LEAST, WIDEST / max(longest_side(dataset), 1.0))):.2g}")
+    side = 1.0 if dataset.classes else max(longest_side(dataset), 1.0)  # classes are regions of any size
+    scale = float(f"{min(1.0, max(LEAST, WIDEST / side)):.2g}")
     largest = max(max(scaled_sides(dataset.image(k).shape[:2], scale)) for k in range(len(dataset.images)))
     chosen = {
         "data": dataset.name,
@@ -56,7 +57,8 @@ def recipe(dataset: Dataset, minutes: float, fields: Mapping[str, object], devic
         "width": 16,
         "scale": scale,
         "tile": min(TILE, VALID.covering(largest)),
-        "weights": "borders",
+        "weights": "balanced" if dataset.classes else "borders",
+        "classes": len(dataset.classes),
         "grey": 0.3,
         "flip": True,
         "mean_of_flips": True,

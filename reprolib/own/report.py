@@ -50,7 +50,7 @@ def write_report(record: Record, dataset: Dataset, path: Path, curve: Sequence[t
         nobody_looked = dataset.own_part(dataset.ignore[index], index)
         result = detection.settings.objects(np.where(nobody_looked, 0, plane[: image.shape[0], : image.shape[1]]))
         caption = f"{dataset.names[index]}: {told(count(gold, result))}"
-        pictures = (_picture(overlay(image, gold, YELLOW)), _picture(errors(image, gold, result)))
+        pictures = (picture(overlay(image, gold, YELLOW)), picture(errors(image, gold, result)))
         alt = ("the image with the true outlines", "the image with the outlines found")
         shown = "".join(f'<img src="{src}" alt="{text}"> ' for src, text in zip(pictures, alt, strict=True))
         figures.append(f"<figure>{shown}<figcaption>{escape(caption)}</figcaption></figure>")
@@ -64,18 +64,18 @@ def write_report(record: Record, dataset: Dataset, path: Path, curve: Sequence[t
     )
     fields = ", ".join(f"{name} = {value}" for name, value in experiment.departures().items() if name != "data")
     heads = "".join(f"<th>{head}</th>" for head in ("", "F1", "precision", "recall", "found", "missed", "false"))
-    advice = "".join(f"<li>{escape(line)}</li>" for line in next_steps(record, curve))
+    advised = "".join(f"<li>{escape(line)}</li>" for line in next_steps(record, curve))
     body = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(dataset.name)}</title>
 <style>{STYLE}</style><h1>{escape(dataset.name)}</h1>
 <p>Objects of {len(record.scores.images)} held-out images at an IoU of 0.5, each image at settings chosen on the others.
 SEG of the connected components above the best threshold: {record.scores.held_out["seg"].score:.3f}.</p>
 <table><tr>{heads}</tr>{table}</table>
 <p>Delivered: {escape(str(detection.settings))}.</p>
-<h2>What to try next</h2><ul>{advice}</ul>
+<h2>What to try next</h2><ul>{advised}</ul>
 <h2>Held-out images</h2><p>Left the truth (yellow); right what was found (blue), false (red) and missed (yellow).</p>
 {"".join(figures)}
 <h2>Training</h2><p>{len(record.loss)} steps, {record.training_seconds / 60:.1f} min; {escape(fields)}.</p>
-<img src="{_loss(record)}" alt="the loss over the steps">
+<img src="{loss_picture(record)}" alt="the loss over the steps">
 </html>
 """
     write_text(path, body)
@@ -122,7 +122,7 @@ def next_steps(record: Record, curve: Sequence[tuple[int, float]] = ()) -> list[
     return lines or ["Nothing stands out. More annotated images are what usually helps."]
 
 
-def _picture(pixels: np.ndarray) -> str:
+def picture(pixels: np.ndarray) -> str:
     """Pixels (H, W, 3) as a PNG in a data address, at most WIDEST px wide."""
     image = Image.fromarray(pixels)
     image.thumbnail((WIDEST, WIDEST))
@@ -131,7 +131,8 @@ def _picture(pixels: np.ndarray) -> str:
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def _loss(record: Record) -> str:
+def loss_picture(record: Record) -> str:
+    """The loss over the steps as a PNG in a data address."""
     figure = Figure(figsize=(6, 2.4), layout="constrained")
     axis = figure.subplots()
     window = max(1, len(record.loss) // 100)

@@ -8,11 +8,13 @@ from pathlib import Path
 from torch import nn
 
 from reprolib.data.dataset import Dataset
+from reprolib.errors import InputError
 from reprolib.evaluation.ctc import instances
 from reprolib.evaluation.detection import Detection
-from reprolib.evaluation.prediction import predict_as_trained
+from reprolib.evaluation.prediction import predict_as_trained, predict_classes
 from reprolib.experiment import Experiment
 from reprolib.files import cache_folder
+from reprolib.own.classes import class_summary, save_coloured, write_class_report
 from reprolib.own.folder import named_folder
 from reprolib.own.learning import advice, learning_curve
 from reprolib.own.overlay import save_overlay
@@ -40,6 +42,7 @@ def train(
     start: Path | None = None,
     ignore: int | None = None,
     more_data: bool = False,
+    task: str = "objects",
 ) -> Record | None:
     """Train and record an experiment unless it is recorded already; then that record is returned.
 
@@ -50,6 +53,7 @@ def train(
         threads: of the processor; 0 leaves the choice to PyTorch.
         again: train even if it is recorded.
         ignore: the number of labels of one's own where nobody has looked.
+        task: "objects" or "classes", see `folder.read_folder`.
         more_data: train on a quarter and on half of the images too, and say whether more would help.
         start: a record whose weights the training starts from, and whose kind of network it takes over.
         device, rotations, keep_weights, folder: as for `reprolib.train.train`. Rotations are added to a record.
@@ -60,7 +64,9 @@ def train(
     set_threads(threads)
     fields = {**(starting_from(start) if start else {}), **fields}
     if images:
-        dataset = named_folder(images, str(fields.get("channels", "")), ignore)
+        dataset = named_folder(images, str(fields.get("channels", "")), ignore, task)
+        if dataset.classes and more_data:
+            raise InputError("--more-data compares objects: leave it out with --task classes")
         experiment = recipe(dataset, minutes, fields, device)
         shown = " ".join(f"{name}={value}" for name, value in experiment.departures().items() if name != "data")
         print(f"{len(dataset.images)} images; {shown}", flush=True)
@@ -77,6 +83,10 @@ def train(
         drawn = (folder or cache_folder() / "runs") / f"{experiment.name}.png"
         look = first_look(experiment, dataset, drawn) if dataset else None
         record = train_experiment(experiment, device, print, folder, dataset, keep_weights, rotations, look)
+    if dataset and record.scores.classes and record.weights.kept and not known:
+        page = record.path.with_suffix(".html")
+        write_class_report(record, dataset, page)
+        print(f"{class_summary(record.scores.classes)}\nreport: {page}")
     if dataset and record.scores.detection and record.weights.kept and (more_data or not known):
 
         def obtain(fewer: Experiment) -> Record:
@@ -96,16 +106,19 @@ def first_look(experiment: Experiment, dataset: Dataset, path: Path) -> Look:
     image = dataset.image(index)
 
     def look(model: nn.Module, step: int) -> None:
-        probability = predict_as_trained(experiment, model, [image])[0]
         if not path.exists():
             print(f"{path} shows {dataset.names[index]}, held out, as found after step {step}; renewed each minute")
+        if experiment.classes:
+            save_coloured(path, image, predict_classes(experiment, model, image))
+            return
+        probability = predict_as_trained(experiment, model, [image])[0]
         save_overlay(path, image, instances(probability, 0.5, connectivity=experiment.connectivity))
 
     return look
 
 
 # What a network takes over from the one that it starts from.
-STARTED = ("variant", "width", "skips", "padding", "channels", "normalisation")
+STARTED = ("variant", "width", "skips", "padding", "channels", "normalisation", "classes")
 
 
 def starting_from(path: Path) -> dict[str, object]:

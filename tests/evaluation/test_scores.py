@@ -12,6 +12,7 @@ from reprolib.errors import NotRecorded
 from reprolib.evaluation import scores
 from reprolib.evaluation.appearance import Appearance, Seen
 from reprolib.evaluation.cells import evaluate_cells, gold_cells, watershed_scores
+from reprolib.evaluation.classes import ClassScores
 from reprolib.evaluation.detection import Counts, Detection, Settings
 from reprolib.evaluation.isbi2012 import THRESHOLDS
 from reprolib.evaluation.metric import METRICS
@@ -44,6 +45,8 @@ def whole() -> Scores:
         test=scores.TestScores((66, 512), "0" * 64, view, view),
         silver=SilverScores(found, watershed),
         detection=Detection(Settings(0.5, 0.9, 12, 3), Counts(5, 1, 2), Counts(1, 5, 0)),
+        classes=ClassScores(("ground", "nucleus"), ((5, 1), (0, 9))),
+        training_classes=ClassScores(("ground", "nucleus"), ((7, 1), (0, 9))),
         seen=Seen(Appearance(0.1, 0.01, 4.0), Appearance(0.2, 0.02, 9.5), (30.0, 400.5)),
     )
 
