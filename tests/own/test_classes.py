@@ -20,7 +20,7 @@ from reprolib.evaluation.prediction import predict_classes
 from reprolib.experiment import Experiment
 from reprolib.loss import IGNORE
 from reprolib.own import training
-from reprolib.own.folder import check, load_folder
+from reprolib.own.folder import check, load_folder, named_folder
 from reprolib.own.labels import class_codes, number_classes
 from reprolib.own.predict import predict
 from reprolib.runs import records
@@ -130,5 +130,5 @@ def test_classes_are_learned_reported_and_predicted(own, tmp_path, monkeypatch, 
         list(predict(path, [own / "images"], tmp_path / "more", threshold=0.5))
     with pytest.raises(InputError, match="is for 3 classes, and the labels have 0"):
         train.train(
-            record.experiment, "cpu", None, tmp_path, dataclasses.replace(load_folder(own, task="classes"), classes=())
+            record.experiment, "cpu", None, tmp_path, dataclasses.replace(named_folder(own, task="classes"), classes=())
         )
