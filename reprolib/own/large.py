@@ -7,6 +7,8 @@ is, other files are unpacked into memory first, at a byte or two for each pixel.
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from reprolib.geometry import VALID
 from reprolib.progress import Progress, Report
 from reprolib.resample import scaled_sides
 from reprolib.tiling import (
+    FLIPS,
     GIBIBYTE,
     evaluating,
     fitting_tile,
@@ -30,6 +33,8 @@ from reprolib.tiling import (
     tile_geometry,
     window,
 )
+
+ROWS = 256  # of an image that are read at a time
 
 
 def predict_file(model: nn.Module, source: Path, target: Path, **options) -> tuple[int, int]:
@@ -60,8 +65,8 @@ def predict_image(
         tile: side of the input tile in px; None chooses it by ``memory`` (see ``fitting_tile``).
         memory: bytes for the features of one tile.
         report: called with a line of progress and the time left now and then.
-        reduced, flips, scale, normalisation: see ``tiling.predict``. With flips, or at another scale, the image and its
-            probabilities are held in memory.
+        reduced, flips, scale, normalisation: see ``tiling.predict``. With flips, 4 bytes a pixel lie on disk meanwhile;
+            at another scale, the image and its probabilities are held in memory.
 
     Raises:
         InputError: if the image is constant or not finite, or the target has another ending; or as ``fitting_tile``.
@@ -71,24 +76,47 @@ def predict_image(
     tile = tile or fitting_tile(model, max(scaled_sides(image.shape[:2], scale)), memory)
     with replacing(Path(target)) as aside:
         output = tifffile.memmap(aside, shape=image.shape[:2], dtype=np.uint8, photometric="minisblack")
-        if flips or scale != 1:
+        if scale != 1:
             options = {"reduced": reduced, "flips": flips, "scale": scale, "normalisation": normalisation}
             output[...] = np.round(255 * predict(model, image, tile, **options)[1])
+        elif flips:
+            with tempfile.TemporaryFile(dir=aside.parent) as file:
+                total = np.memmap(file, np.float32, "w+", shape=image.shape[:2])
+                fill_flipped(model, image, total, tile, report, reduced, normalisation)
+                for top in range(0, len(total), ROWS):
+                    output[top : top + ROWS] = np.round(255 * total[top : top + ROWS])
         else:
-            fill(model, image, output, tile, report, reduced, normalisation)
+            for place, probability in predicted_tiles(model, image, tile, report, reduced, normalisation):
+                output[place] = np.round(255 * probability)
         output.flush()
 
 
-def fill(
+def fill_flipped(
     model: nn.Module,
     image: np.ndarray,
-    output: np.ndarray,
+    total: np.ndarray,
     tile: int,
     report: Report | None = None,
     reduced: bool = False,
     normalisation: str = "standard",
 ) -> None:
-    """Predict an image, in memory or mapped, tile by tile on the lattice into ``output`` (H, W) uint8.
+    """Add the mean probability of class 1 over an image and its three mirror images to ``total`` (H, W) float32."""
+    for flip in FLIPS:
+        axes = tuple(axis + 2 for axis in flip)  # of (H, W, ...)
+        mirrored = np.flip(total, axes)
+        for place, probability in predicted_tiles(model, np.flip(image, axes), tile, report, reduced, normalisation):
+            mirrored[place] += probability / len(FLIPS)
+
+
+def predicted_tiles(
+    model: nn.Module,
+    image: np.ndarray,
+    tile: int,
+    report: Report | None = None,
+    reduced: bool = False,
+    normalisation: str = "standard",
+) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+    """Predict an image, in memory or mapped, tile by tile on the lattice: each pixel once, as (rows and columns, P).
 
     Equal to ``tiling.predict`` but for the last digit: the grey values' mean and deviation are taken in double here.
 
@@ -101,17 +129,20 @@ def fill(
     if normalisation == "percentiles":
         low, high = limits(image)
         mean, spread = (low + high) / 2, (high - low) / 2
-    places = [(top, left) for top in origins(height, side, step) for left in origins(width, side, step)]
-    with evaluating(model, reduced), Progress(len(places), "tile", report if len(places) > 1 else None) as progress:
-        for top, left in places:
-            values = (window(image, top - halo, left - halo, tile) - mean) / spread
-            probability = probabilities(model, values.astype(np.float32), reduced)[1].numpy()
-            part = output[top : top + side, left : left + side]
-            part[...] = np.round(255 * probability[: part.shape[0], : part.shape[1]])
-            progress.update()
+    tops, lefts = origins(height, side, step), origins(width, side, step)
+    count = len(tops) * len(lefts)
+    with evaluating(model, reduced), Progress(count, "tile", report if count > 1 else None) as progress:
+        for top in tops:
+            for left in lefts:
+                values = (window(image, top - halo, left - halo, tile) - mean) / spread
+                probability = probabilities(model, values.astype(np.float32), reduced)[1].numpy()
+                bottom = height if top == tops[-1] else top + step  # what overlaps is the next tile's
+                right = width if left == lefts[-1] else left + step
+                yield (slice(top, bottom), slice(left, right)), probability[: bottom - top, : right - left]
+                progress.update()
 
 
-def grey_values(image: np.ndarray, rows: int = 256) -> tuple[np.ndarray, np.ndarray]:
+def grey_values(image: np.ndarray, rows: int = ROWS) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of an image's values, of each channel, in double, a few rows at a time.
 
     Returns:

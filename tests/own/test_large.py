@@ -15,7 +15,7 @@ from PIL import Image
 from reprolib import progress
 from reprolib.errors import InputError
 from reprolib.model import UNet
-from reprolib.own.large import fill, grey_values, open_grey, predict_file
+from reprolib.own.large import grey_values, open_grey, predict_file, predict_image, predicted_tiles
 from reprolib.tiling import predict, window
 
 
@@ -45,6 +45,23 @@ def test_tile_by_tile_into_a_file_equals_the_prediction_in_memory(tmp_path, side
     found = tifffile.imread(tmp_path / "out.tif")
     assert found.dtype == np.uint8 and found.shape == sides and found.std() > 1
     assert np.abs(found / 255 - predict(model, image, tile=tile)[1]).max() <= 0.5 / 255 + 1e-5
+
+
+@pytest.mark.parametrize("sides", [(37, 30), (70, 90)])
+def test_the_mean_over_mirror_images_is_the_same_tile_by_tile(tmp_path, sides):
+    model, image = network(), picture(*sides)
+    predict_image(model, image, tmp_path / "out.tif", tile=204, flips=True)
+    expected = predict(model, image, tile=204, flips=True)[1]
+    assert np.abs(tifffile.imread(tmp_path / "out.tif") / 255 - expected).max() <= 0.5 / 255 + 1e-5
+    assert expected.std() > 0.01 and [path.name for path in tmp_path.iterdir()] == ["out.tif"]
+
+
+def test_each_pixel_comes_once():
+    image, count = picture(70, 90), np.zeros((70, 90), int)
+    for place, probability in predicted_tiles(network(), image, 204):
+        count[place] += 1
+        assert probability.shape == count[place].shape
+    assert (count == 1).all()
 
 
 def test_in_bfloat16_a_file_equals_the_prediction_in_memory(tmp_path):
@@ -146,7 +163,7 @@ def test_a_failure_midway_leaves_no_file_and_the_older_result(tmp_path):
 def test_progress_says_how_many_tiles_and_how_long(monkeypatch):
     monkeypatch.setattr(progress, "EVERY", 0.0)
     lines, image = [], picture(40, 40)
-    fill(network(), image, np.empty(image.shape, np.uint8), 204, lines.append)
+    list(predicted_tiles(network(), image, 204, lines.append))
     assert len(lines) == 9 and lines[0].startswith("tile 1/9, ")
     assert re.fullmatch(r"tile 9/9, .*, 00:00 left", lines[-1])
 
