@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -122,13 +123,14 @@ def named_folder(path: Path, channels: str = "", ignore: int | None = None, task
     return replace(dataset, name=f"{dataset.name}-{dataset.hashes['images'][:8]}{dataset.hashes['labels'][:8]}")
 
 
-def committed(name: str) -> Dataset | None:
-    """The data set of this name among the real images that the project itself holds (SHOWN), or None."""
-    for path in sorted(SHOWN.glob("*/images")):
-        if name.startswith(f"{OWN}{path.parent.name}-"):
-            dataset = named_folder(path.parent)
-            if dataset.name == name:
-                return dataset
+def find_own(name: str) -> tuple[Path, Dataset] | None:
+    """Folder and data set of this name among the real images that the project holds (SHOWN), and in the folder
+    own-images of the data (REPROLIB_DATA); None if they are in neither."""
+    data = os.environ.get("REPROLIB_DATA")
+    for top in (SHOWN, *([Path(data) / SHOWN.name] if data else [])):
+        for path in sorted(top.glob("*/images")):
+            if name.startswith(f"{OWN}{path.parent.name}-") and (dataset := named_folder(path.parent)).name == name:
+                return path.parent, dataset
     return None
 
 

@@ -24,7 +24,7 @@ from reprolib.errors import InputError
 from reprolib.files import replacing
 from reprolib.geometry import DEPTH, HALO
 from reprolib.model import UNet
-from reprolib.own.folder import committed, named_folder
+from reprolib.own.folder import find_own, named_folder
 from reprolib.own.predict import cell_settings
 from reprolib.resample import resample_image
 from reprolib.runs.records import Record
@@ -110,9 +110,9 @@ def _trained_on(record: Record, images: Path | None) -> Dataset:
     """The images of one's own that a network was trained on: a folder, or a set that the project holds."""
     name = record.experiment.data
     if images is None:
-        if (dataset := committed(name)) is None:
+        if (place := find_own(name)) is None:
             raise InputError(f"{name} is about images of your own: name their folder, --images FOLDER")
-        return dataset
+        return place[1]
     dataset = named_folder(images, record.experiment.channels)
     if dataset.hashes["images"] != record.data["images"]:
         raise InputError(f"{images} holds other images than those that {name} was trained on")

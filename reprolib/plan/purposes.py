@@ -91,6 +91,10 @@ def comparison_purposes() -> list[Purpose]:
         _purpose("weight map, HeLa", 4, [run for arm in recipes.HELA_ARMS for run in recipes.hela_arm(arm)]),
         _purpose("sliding window with as much time, EM", 5, recipes.sliding_window()),
         _purpose(NUCLEI, 6, [recipes.own_nuclei()], kept=(recipes.own_nuclei(),)),
+        *(
+            _purpose(f"nuclei, {name}, five folds", 6, [recipes.own_fold(data, fold) for fold in recipes.CHOICES])
+            for name, data in recipes.NUCLEI.items()
+        ),
         _purpose("EM test slices, width 16", 6, [recipes.em_test(s, 16) for s in recipes.SEEDS], rotations=True),
     ]
     return found

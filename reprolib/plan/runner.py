@@ -17,7 +17,7 @@ from typing import NamedTuple
 from reprolib.errors import InputError
 from reprolib.experiment import Experiment
 from reprolib.files import PROJECT
-from reprolib.own.folder import SHOWN, committed
+from reprolib.own.folder import find_own
 from reprolib.plan import purposes
 from reprolib.progress import Report, duration
 from reprolib.runs.checkpoints import checkpoint_path
@@ -52,8 +52,8 @@ class Task:
     def command(self, folder: Path) -> list[str]:
         """The command of a process that trains it and records it in ``folder``."""
         changed = self.experiment.departures()
-        own = committed(self.experiment.data)
-        images = ["--images", str(SHOWN / own.name.split("-")[1])] if own else []
+        own = find_own(self.experiment.data)
+        images = ["--images", str(own[0])] if own else []
         fields = [f"{name}={value}" for name, value in changed.items() if not (own and name == "data")]
         options = ["--threads", "1", "--to", str(folder)]
         if self.rotations:

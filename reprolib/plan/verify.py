@@ -19,7 +19,7 @@ from reprolib.errors import InputError, MissingData
 from reprolib.evaluation import score
 from reprolib.evaluation.metric import METRICS
 from reprolib.evaluation.scores import Curve, ImageScore, Scores
-from reprolib.own.folder import committed
+from reprolib.own.folder import find_own
 from reprolib.progress import Report
 from reprolib.runs import machine, records
 from reprolib.runs.records import Record
@@ -63,11 +63,11 @@ def verify(folder: Path | None = None, replay: int = 0, report: Report | None = 
             report(f"checking {path.stem}")
         try:
             record = records.read(path)
-            own = record.experiment.data.startswith(OWN)
-            if own and not committed(record.experiment.data):
+            own, place = record.experiment.data.startswith(OWN), find_own(record.experiment.data)
+            if own and not place:
                 checks.append(Check(path.stem, "not checked: it is about one's own images, not a published set", None))
                 continue
-            dataset = committed(record.experiment.data) if own else data.load(record.experiment.data)
+            dataset = place[1] if place else data.load(record.experiment.data)
             checks += replay_losses(record, dataset, replay) if replay else recompute(record, dataset)
         except MissingData as error:
             checks.append(Check(path.stem, f"not checked: {error}", None))

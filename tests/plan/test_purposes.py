@@ -12,7 +12,7 @@ from invented import held_out, record
 from reprolib.claims import done
 from reprolib.data.dataset import Dataset, blocks
 from reprolib.data.sources import SOURCES
-from reprolib.own.folder import SHOWN, committed
+from reprolib.own.folder import SHOWN, find_own
 from reprolib.own.recipe import recipe
 from reprolib.plan import purposes, recipes, runner
 from reprolib.runs import records
@@ -35,8 +35,16 @@ def outline(name: str) -> Dataset:
     return Dataset(name, images, images.astype(np.int32), images > 0, tuple(names), folds, {}, phantom=True)
 
 
+def in_five_folds(count: int) -> Dataset:
+    """A data set of so many images in five folds, without pixels."""
+    images = np.zeros((count, 1, 1), np.uint8)
+    names = tuple(f"image {k}" for k in range(count))
+    return Dataset("own", images, images.astype(np.int32), images > 0, names, blocks(count, 5), {}, phantom=True)
+
+
 NUCLEI = recipes.own_nuclei()
-SETS = {name: outline(name) for name in SOURCES} | {NUCLEI.data: committed(NUCLEI.data)}
+SETS = {name: outline(name) for name in SOURCES} | {NUCLEI.data: find_own(NUCLEI.data)[1]}
+SETS |= {recipes.NUCLEI["fluorescence"]: in_five_folds(24), recipes.NUCLEI["histology"]: in_five_folds(16)}
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
@@ -48,9 +56,18 @@ def test_every_run_can_be_made_and_is_scored_on_nothing_that_it_trains_on(run):
 
 def test_the_nuclei_network_is_the_recipes_for_the_images_that_the_project_holds():
     assert recipe(SETS[NUCLEI.data], 15, {"width": 8, "steps": NUCLEI.steps}) == NUCLEI
-    assert committed("own-nuclei-0000000000000000") is None and committed("own-elsewhere-47cbe34b288b8183") is None
+    assert find_own("own-nuclei-0000000000000000") is None and find_own("own-elsewhere-47cbe34b288b8183") is None
     command = runner.Task(NUCLEI, False, True).command(Path("to"))
     assert command[command.index("--images") + 1] == str(SHOWN / "nuclei") and not any("data=" in w for w in command)
+
+
+@pytest.mark.parametrize("data", recipes.NUCLEI.values())
+def test_the_folds_of_nuclei_are_trained_by_the_recipe_for_these_images_with_no_option_set(data):
+    if not (place := find_own(data)):
+        pytest.skip(f"{data} is not on this machine")
+    run = recipes.own_fold(data, 1)
+    assert recipe(place[1], 15, {"steps": run.steps}) == run
+    assert [len(fold) for fold in place[1].folds] == [len(fold) for fold in SETS[data].folds]
 
 
 def test_in_thirds_no_frame_trains_that_is_within_five_frames_of_a_scored_one():
