@@ -14,7 +14,20 @@ from reprolib.plan import purposes
 from reprolib.runs import records
 from reprolib.tiling import predict
 
-COMMANDS = ("data", "check", "train", "run", "verify", "plan", "predict", "export", "package", "score", "claims", "book")
+COMMANDS = (
+    "data",
+    "check",
+    "train",
+    "run",
+    "verify",
+    "plan",
+    "predict",
+    "export",
+    "package",
+    "score",
+    "claims",
+    "book",
+)
 
 
 def test_help_names_every_command(capsys):
