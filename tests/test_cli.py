@@ -131,7 +131,7 @@ def test_train_records_then_finds_the_record_and_predict_uses_it(tmp_path, monke
     assert f"own: {labels.max()} cells" in printed
     for wrong, told in (
         (["--threshold", "40"], "threshold is in [0, 1]"),
-        (["--memory", "-1"], "memory above 0 GiB"),
+        (["--memory", "-1"], "memory must be above 0 GiB"),
         (["--threshold", "0.4"], "another network or other settings"),
     ):
         assert cli.main([*words, "--to", str(tmp_path / "out"), *wrong]) == 2

@@ -74,8 +74,7 @@ def predict(
         folder: for the results; it must hold none of the inputs.
         tile: side of the input tile in px; None: as large as ``memory`` (GiB for one tile's features) allows.
         fast: compute in bfloat16 where the processor does.
-        threshold: of the cells, which are then connected components; None: the settings that the record has chosen on
-            its held-out images (`detection`), or of a network of the book `export.cells_threshold`.
+        threshold: of the cells, which are then connected components; None: see `cell_settings`.
         smallest: px; smaller cells are dropped.
         cells: False writes the probabilities alone, as large images may need.
         device: see `machine.choose_device`.
@@ -90,14 +89,9 @@ def predict(
     of_classes = run.experiment.classes > 0
     if of_classes and (threshold is not None or smallest is not None or rois or fast or tile):
         raise InputError("this network tells classes apart: threshold, smallest, rois, fast and tile are for objects")
-    settings = Settings(0.5, None, 0) if of_classes else cell_settings(run)
-    if threshold is not None:
-        settings = replace(settings, threshold=threshold, seed=None)
-    if smallest is not None:
-        settings = replace(settings, smallest=smallest)
-    if not 0 <= settings.threshold <= 1 or settings.smallest < 0 or not memory > 0:
-        given = f"{settings.threshold}, {settings.smallest}, {memory}"
-        raise InputError(f"threshold is in [0, 1], smallest 0 px or more, memory above 0 GiB: not {given}")
+    settings = Settings(0.5, None, 0) if of_classes else cell_settings(run, threshold, smallest)
+    if not memory > 0:
+        raise InputError(f"memory must be above 0 GiB, not {memory}")
     files, folder = list_inputs(inputs), Path(folder)
     if inside := [file for file in files if file.resolve().parent == folder.resolve()]:
         raise InputError(f"{inside[0]} lies in the folder for the results: give --to a folder of its own")
@@ -167,19 +161,38 @@ def predict(
         yield f"{_all_measurements(folder, kind)}: the measurements of all images"
 
 
-def cell_settings(run: Record) -> Settings:
-    """What a run has chosen on its held-out images; of the book's networks, components at `export.cells_threshold`."""
+def cell_settings(run: Record, threshold: float | None = None, smallest: int | None = None) -> Settings:
+    """How a run's probabilities become cells: as it has chosen on its held-out images, or as it is told.
+
+    Args:
+        threshold: of connected components; None: the chosen settings, of the book's networks components at
+            `export.cells_threshold`.
+        smallest: px; smaller cells are dropped. None: as chosen.
+
+    Raises:
+        InputError: if a value is out of range.
+    """
     if run.scores.detection:
-        return run.scores.detection.settings
-    return Settings(cells_threshold(run), None, 0, connectivity=run.experiment.connectivity)
+        settings = run.scores.detection.settings
+    else:
+        settings = Settings(cells_threshold(run), None, 0, connectivity=run.experiment.connectivity)
+    if threshold is not None:
+        settings = replace(settings, threshold=threshold, seed=None)
+    if smallest is not None:
+        settings = replace(settings, smallest=smallest)
+    if not 0 <= settings.threshold <= 1 or settings.smallest < 0:
+        given = f"{settings.threshold} and {settings.smallest}"
+        raise InputError(f"threshold is in [0, 1], smallest 0 px or more: not {given}")
+    return settings
 
 
-def find_cells(run: Record, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def find_cells(run: Record, image: np.ndarray, settings: Settings | None = None) -> tuple[np.ndarray, np.ndarray]:
     """An image in memory, segmented by a recorded network as it was trained, on the CPU.
 
     Args:
         run: a record that was read from a file, its weights beside it.
         image: (H, W) grey values, or (H, W, C), as the network takes them.
+        settings: of the cells; None: `cell_settings`.
 
     Returns:
         Probability (H, W) float32, and cells (H, W) int32, 0 = background.
@@ -190,7 +203,7 @@ def find_cells(run: Record, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if run.experiment.classes:
         raise InputError("this network tells classes apart: see reprolib.evaluation.prediction.predict_classes")
     probability = predict_as_trained(run.experiment, train.network(run), [image])[0]
-    return probability, cell_settings(run).objects(probability)
+    return probability, (settings or cell_settings(run)).objects(probability)
 
 
 def list_inputs(inputs: Sequence[Path]) -> list[Path]:
