@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import re
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ TIFF = (".tif", ".tiff", ".btf", ".lsm", ".stk", ".tf8")
 ENDINGS = (*TIFF, ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".zarr")
 LUMINANCE = np.array([0.2125, 0.7154, 0.0721])  # of red, green, blue; scikit-image's rgb2gray
 MICROMETRES = {"µm": 1.0, "um": 1.0, "micron": 1.0, "micrometer": 1.0, "nm": 1e-3, "nanometer": 1e-3, "mm": 1e3}
+OTHER_COLOURS = ("SEPARATED", "CIELAB", "ICCLAB", "ITULAB", "CFA")  # of print, of perception, of a camera's mosaic
+PART = "one of the files of an image: its own pages alone"
 # What a viewer does with each orientation tag: transpose first, then reverse these axes.
 ORIENTATION = {
     1: (False, ()),
@@ -196,15 +199,20 @@ def brightness(image: np.ndarray) -> np.ndarray:
 
 def _tiff(path: Path, raw: bool) -> Iterator[Page]:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is told in one sentence
-    with tifffile.TiffFile(path) as file:
+    with contextlib.ExitStack() as opened:
+        file = opened.enter_context(tifffile.TiffFile(path))
         if _cut_short(file):
             raise InputError(f"{path} is cut short: it ends before its next page")
-        size = _tiff_pixel_size(file)
+        size, apart = _tiff_pixel_size(file), _is_part_of_several_files(file, path)
+        if apart:  # tifffile would read the other files too, and each image once for each file
+            file = opened.enter_context(tifffile.TiffFile(path, is_ome=False))
         for series in file.series:
             first = series.keyframe
+            if not raw and first.photometric.name in OTHER_COLOURS:
+                raise InputError(f"{path} has {first.photometric.name} colours: save it as grey or RGB")
             if first.is_reduced and series is not file.series[0]:
                 continue  # a smaller copy of the image before
-            array, axes, notes = series.asarray(), series.axes, []
+            array, axes, notes = series.asarray(), series.axes, [PART] if apart else []
             if not raw and first.photometric == tifffile.PHOTOMETRIC.PALETTE:
                 array, axes = np.moveaxis(first.colormap[:, array.astype(np.uint16)] >> 8, 0, -1), axes + "S"
                 array = array.astype(np.uint8)
@@ -227,6 +235,19 @@ def _tiff(path: Path, raw: bool) -> Iterator[Page]:
                 turned = np.flip(turned, reversed_axes) if reversed_axes else turned
                 told = ["turned as its orientation tag says"] if transposed or reversed_axes else []
                 yield Page(np.ascontiguousarray(turned), size, (*notes, *told), channels=not colour)
+
+
+def _is_part_of_several_files(file: tifffile.TiffFile, path: Path) -> bool:
+    """Whether an OME-TIFF says that its image is spread over several files.
+
+    Raises:
+        InputError: if channels are: one file then holds no whole image.
+    """
+    if not file.is_ome or len(set(re.findall(r'FileName="([^"]+)"', file.ome_metadata))) < 2:
+        return False
+    if any(int(count) > 1 for count in re.findall(r'\bSizeC="(\d+)"', file.ome_metadata)):
+        raise InputError(f"{path} is one of several files of one image with channels: save the image as one file")
+    return True
 
 
 def _cut_short(file: tifffile.TiffFile) -> bool:

@@ -1,7 +1,7 @@
 """A widget for napari: segment a layer with a recorded network. Ours, not the paper's.
 
-napari finds it by the manifest beside this file, and makes the form from the function's types. Its own types are given as
-text, so that nothing here imports napari.
+napari finds it by the manifest beside this file, and makes the form from the function's types. Its own types are given
+as text, so that nothing here imports napari.
 """
 
 from pathlib import Path

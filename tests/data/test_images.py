@@ -208,6 +208,47 @@ def test_colours_stay_together_and_transparency_is_dropped(written, planes):
     assert np.array_equal(page.pixels, GREY) and page.notes == ("transparency was dropped",)
 
 
+def test_colours_of_print_are_refused_in_a_tiff_and_become_red_green_and_blue_in_a_jpeg(tmp_path):
+    printed = Image.fromarray(np.stack([GREY] * 3, -1)).convert("CMYK")
+    printed.save(tmp_path / "in.tif")
+    printed.save(tmp_path / "in.jpg", quality=100)
+    with pytest.raises(InputError, match="has SEPARATED colours: save it as grey or RGB"):
+        read_pages(tmp_path / "in.tif")
+    (page,) = read_pages(tmp_path / "in.jpg")
+    assert page.pixels.shape == (*GREY.shape, 3) and abs(page.pixels.mean() - GREY.mean()) < 2
+
+
+def ome_in_two_files(folder, channels: int) -> list:
+    """An image of two slices, or channels, in a file each, as some microscopes write it."""
+    paths = [folder / f"slice{k}.ome.tif" for k in range(2)]
+    axis = "C" if channels > 1 else "Z"
+    pieces = "".join(
+        f'<TiffData IFD="0" First{axis}="{k}" PlaneCount="1">'
+        f'<UUID FileName="{path.name}">urn:uuid:0{k}</UUID></TiffData>'
+        for k, path in enumerate(paths)
+    )
+    sides = f'SizeX="{GREY.shape[1]}" SizeY="{GREY.shape[0]}" SizeC="{channels}" SizeZ="{3 - channels}" SizeT="1"'
+    for k, path in enumerate(paths):
+        text = (
+            '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:0{k}"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" '
+            f"{sides}>{pieces}</Pixels></Image></OME>"
+        )
+        tifffile.imwrite(path, GREY // (k + 1), description=text, metadata=None)
+    return paths
+
+
+def test_of_an_image_in_several_files_each_file_gives_its_own_slice_once(tmp_path):
+    for k, path in enumerate(ome_in_two_files(tmp_path, 1)):
+        (page,) = read_pages(path)
+        assert np.array_equal(page.pixels, GREY // (k + 1)) and "its own pages alone" in page.notes[0]
+
+
+def test_channels_in_several_files_are_refused(tmp_path):
+    with pytest.raises(InputError, match="one of several files of one image with channels"):
+        read_pages(ome_in_two_files(tmp_path, 2)[0])
+
+
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_channels_that_are_no_colour_are_never_chosen_among(written, count):
     path = written(np.moveaxis(STACK[:count], 0, -1), photometric="minisblack", planarconfig="contig")
