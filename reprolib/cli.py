@@ -292,19 +292,22 @@ def claims() -> int:
 
 
 @commands.command()
-@click.argument("action", type=click.Choice(["build", "publish"]))
+@click.argument("action", type=click.Choice(["build", "publish", "serve"]))
 @click.argument("names", nargs=-1, metavar="[CHAPTER]...")
 def book(action: str, names: tuple[str, ...]) -> int:
-    """Execute every chapter and build the site; or publish: store the outputs that chapters have on the real data.
+    """Execute every chapter and build the site; serve: show the built site at an address of this computer; or publish:
+    store the outputs that chapters have on the real data.
 
     CHAPTER: to publish these alone, such as 03_overlap_tile.
     """
     from reprolib.site import build
 
-    if action == "build" and names:
-        raise click.UsageError("build takes no chapter names: it always executes them all")
+    if action != "publish" and names:
+        raise click.UsageError(f"{action} takes no chapter names: it is about the whole book")
     if action == "publish":
         build.publish(names)
+    elif action == "serve":
+        build.serve()
     else:
         build.build()
     return 0

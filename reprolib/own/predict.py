@@ -17,6 +17,7 @@ from reprolib import train
 from reprolib.data.images import ENDINGS, open_plain, read_pages, select
 from reprolib.errors import InputError
 from reprolib.evaluation.appearance import unlike
+from reprolib.evaluation.cells import SMALLEST
 from reprolib.evaluation.detection import Settings
 from reprolib.evaluation.prediction import predict_as_trained, predict_classes
 from reprolib.files import pixel_hash, replacing, write_text
@@ -166,7 +167,7 @@ def cell_settings(run: Record, threshold: float | None = None, smallest: int | N
 
     Args:
         threshold: of connected components; None: the chosen settings, of the book's networks components at
-            `export.cells_threshold`.
+            `export.cells_threshold`, no smaller than the book scores (`cells.SMALLEST`).
         smallest: px; smaller cells are dropped. None: as chosen.
 
     Raises:
@@ -175,7 +176,8 @@ def cell_settings(run: Record, threshold: float | None = None, smallest: int | N
     if run.scores.detection:
         settings = run.scores.detection.settings
     else:
-        settings = Settings(cells_threshold(run), None, 0, connectivity=run.experiment.connectivity)
+        smallest_cell = SMALLEST.get(run.experiment.data, 0)
+        settings = Settings(cells_threshold(run), None, smallest_cell, connectivity=run.experiment.connectivity)
     if threshold is not None:
         settings = replace(settings, threshold=threshold, seed=None)
     if smallest is not None:

@@ -5,12 +5,16 @@ _build/executed/; a page shows that execution where it had the chapter's data, a
 otherwise.
 
     reprolib book build              execute every chapter, assemble, build the site
+    reprolib book serve              show the built site at an address of this computer
     reprolib book publish [NAME..]   execute on the real data and store the outputs in book/
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
+import http.server
 import json
 import os
 import shutil
@@ -32,7 +36,7 @@ from reprolib.files import write_text
 from reprolib.plan import purposes
 from reprolib.printing import markdown
 from reprolib.progress import duration
-from reprolib.site import status
+from reprolib.site import alive, status
 from reprolib.site.chapters import BOOK, Execution, chapters, code_hash, needs, parameters, read, run, strip
 from reprolib.site.status import Shown
 
@@ -46,6 +50,19 @@ environment by itself, which takes some minutes. On Colab, put this into a cell 
 import sys; sys.path.insert(0, "project")
 ```
 """
+# What a page may load: its own files, from where it lies itself. The theme has scripts and styles in the page; the page
+# "Try it" computes in WebAssembly, in a worker.
+POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+    )
+)
 HEAVY = 150_000  # bytes of a picture, beyond which 256 colours must do: half as many bytes, no difference to the eye
 PUBLISHED = "published.json"  # in book/: the executions whose outputs the committed notebooks hold
 RECORD = "record.json"  # beside executed chapters: their executions
@@ -102,6 +119,25 @@ def build() -> None:
     print(f"The book is at {build_site()}")
 
 
+def serve(html: Path = BUILD / "html", port: int = 8000) -> None:
+    """Show the built site at an address of this computer, until Ctrl-C; prints the address.
+
+    Raises:
+        FileNotFoundError: if there is no built site.
+        Failed: if another program has the port.
+    """
+    if not (html / "index.html").is_file():
+        raise FileNotFoundError(f"there is no built site in {html}: run make book first")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(html))
+    try:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        raise Failed(f"port {port} is taken by another program ({error.strerror}): end it first") from error
+    with server, contextlib.suppress(KeyboardInterrupt):
+        print(f"The book is at http://127.0.0.1:{server.server_port}/ until Ctrl-C", flush=True)
+        server.serve_forever()
+
+
 def publish(names: Sequence[str] = (), folder: Path = BOOK) -> None:
     """Execute chapters (all, or those named) on the real data and store the stripped results in `folder`.
 
@@ -153,6 +189,8 @@ def assemble(
         if shown[-1].source == "fresh":
             strip(executed / path.name, source / "book" / path.name)
     write_text(source / "book" / "status.md", status.page(shown))
+    if (book / "try.md").exists():
+        alive.write(source / "book" / "_static" / "try")
     url = settings["repository"]["url"]
     made = {
         "rerun.md": {
@@ -243,8 +281,12 @@ def build_site(source: Path = BUILD / "source", folder: Path = ROOT) -> Path:
 
 
 def tidy(html: str) -> str:
-    """A built page without what its builder does wrong."""
+    """A built page without what its builder does wrong, and with the policy on what it may load."""
     page = BeautifulSoup(html, "html.parser")
+    if page.head:
+        first = page.head.find("meta", charset=True)
+        policy = page.new_tag("meta", attrs={"http-equiv": "Content-Security-Policy", "content": POLICY})
+        first.insert_after(policy) if first else page.head.insert(0, policy)
     for script in page.select('script[src*="fontawesome"]'):
         script.decompose()  # the theme's icons come as fonts and, once more, as 1.5 MB of script
     for citations in page.select("div.citation-list"):

@@ -1,82 +1,21 @@
-"""The site in a real browser: nothing fails, nothing is fetched from elsewhere, and everyone can read and use it.
-
-Needs Chromium (Debian: chromium), found on the PATH or named by REPROLIB_BROWSER. Without it these tests are skipped,
-with the reason; with REPROLIB_REQUIRE_BROWSER=1 that is a failure instead.
-"""
+"""The site in a real browser: nothing fails, nothing is fetched from elsewhere, and everyone can read and use it."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import http.server
-import os
 import re
-import shutil
-import threading
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from screens import opened, show
 
 WIDTHS = (390, 768, 1440)  # px: a phone, a tablet, a desk
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-           "--disable-sync", "--no-first-run", "--disable-dev-shm-usage"]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    found = os.environ.get("REPROLIB_BROWSER") or next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    if not found:
-        if os.environ.get("REPROLIB_REQUIRE_BROWSER") == "1":
-            pytest.fail("Chromium is not installed, and these tests may not be skipped here")
-        pytest.skip("needs Chromium: install it (Debian: chromium), or name it in REPROLIB_BROWSER")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=OPTIONS)
-        yield opened
-        opened.close()
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    """Where the built site is served, on this machine only."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
 
 
 @pytest.fixture(scope="module")
 def names(site) -> list[str]:
     return [f"book/{path.name}" for path in sorted(Path(site, "book").glob("*.html"))]
-
-
-@contextlib.contextmanager
-def opened(browser: Browser, width: int = 1440, **options):
-    """A page that notes what went wrong on it."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce", **options)
-    page, wrong = context.new_page(), []
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
-    page.on("response", lambda r: wrong.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
-    try:
-        yield page, wrong
-    finally:
-        context.close()
-
-
-def show(page: Page, url: str) -> None:
-    page.goto(url, wait_until="load")
-    page.wait_for_function("document.fonts.status === 'loaded'")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -173,7 +112,7 @@ def test_the_dark_mode_button_darkens_the_page(browser, address):
 def test_the_claims_are_a_table_at_a_desk_and_cards_on_a_phone_and_badges_lead_to_chapters(browser, address):
     for width, display in ((1440, "table-cell"), (390, "block")):
         with opened(browser, width) as (page, _):
-            show(page, address + "book/index.html")
+            show(page, address + "book/claims.html")
             cell = page.locator("table.claims td").first
             assert cell.evaluate("element => getComputedStyle(element).display") == display
             badge = page.locator("table.claims a.verdict").first
@@ -195,7 +134,7 @@ def test_marks_stay_transparent_over_their_picture_in_the_dark(browser, address,
 
 def test_the_counts_show_the_claims_of_one_verdict_and_protocols_unfold(browser, address):
     with opened(browser, 390, has_touch=True) as (page, wrong):
-        show(page, address + "book/index.html")
+        show(page, address + "book/claims.html")
         rows = page.locator("table.claims tr[data-verdict]")
         counts = page.locator("p.tally button")
         assert sum(int(button.inner_text().split()[0]) for button in counts.all()) == rows.count()

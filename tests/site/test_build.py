@@ -73,7 +73,7 @@ def test_the_table_of_contents_lists_exactly_the_chapters():
     toc = yaml.safe_load((build.ROOT / "_toc.yml").read_text())
     files = [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
     notebooks = [f"book/{path.stem}" for path in CHAPTERS]
-    pages = ("references", "status", "rerun", "check", "glossary", "zh", "protocol", "plan")
+    pages = ("references", "status", "rerun", "check", "glossary", "zh", "protocol", "plan", "try")
     assert sorted(files) == sorted([*notebooks, *(f"book/{page}" for page in pages)])
 
 
@@ -152,7 +152,8 @@ def test_a_page_loses_the_script_of_icons_and_the_role_of_its_bibliography_and_k
     wanted = wanted.replace('class="citation-list" role="list"', 'class="citation-list"')
     wanted = wanted.replace("Shelhamer, and others. ", "Shelhamer et al. ")  # in the bibliography alone
     found, expected = Content(build.tidy(PAGE)), Content(wanted)
-    assert found.elements == expected.elements
+    policy = ("meta", {"http-equiv": "Content-Security-Policy", "content": build.POLICY})
+    assert found.elements.pop(found.elements.index(policy)) and found.elements == expected.elements
     assert found.text.strip() == expected.text.strip()
     assert build.tidy(PAGE).startswith("<!DOCTYPE html>")
 
@@ -248,7 +249,9 @@ def test_every_table_of_a_chapter_has_a_number_and_a_caption_that_ends_like_a_se
         re.search(r'<caption><span class="caption-number">Table ([\w.]+) </span>(.*?)<a', t)
         for t in re.findall(r'<table class="table".*?</table>', text, re.DOTALL)
     ]
-    assert numbered and text.count("<table") == len(numbered) + text.count('<table class="claims"')
+    assert (numbered or path.stem == "claims") and text.count("<table") == len(numbered) + text.count(
+        '<table class="claims"'
+    )
     chapter = int(path.stem[:2]) if path.stem[0].isdigit() else "S"
     if path.stem != "index":
         assert [found and found[1] for found in numbered] == [f"{chapter}.{k}" for k in range(1, len(numbered) + 1)]
