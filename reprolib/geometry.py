@@ -19,7 +19,7 @@ INITIALISATIONS = ("paper", "pytorch")
 
 @dataclass(frozen=True)
 class Geometry:
-    """How the sides of a network's input and output tiles hang together, all in px."""
+    """Which input tile gives which output tile of a network: sides in px."""
 
     halo: int  # context on each side: an output tile is 2 halo smaller than its input tile
     stride: int  # the network commutes with shifts by multiples of this; valid sides are so far apart

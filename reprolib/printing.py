@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import statistics
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from reprolib.files import PROJECT
 
 
 def number(value: float, digits: int, sign: str = "") -> str:
@@ -38,3 +44,17 @@ def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
         for row in rows
     )
     return ["  ".join(row).rstrip() for row in aligned]
+
+
+def code(*functions: Callable) -> str:
+    """Functions of the project as Markdown: the code that runs, without docstrings; above each the file it is in."""
+    blocks = []
+    for function in functions:
+        text = textwrap.dedent(inspect.getsource(function))
+        lines, body = text.splitlines(), ast.parse(text).body[0].body
+        if isinstance(body[0], ast.Expr) and isinstance(getattr(body[0], "value", None), ast.Constant):
+            del lines[body[0].lineno - 1 : body[0].end_lineno]
+        place = Path(inspect.getfile(function)).resolve().relative_to(PROJECT).as_posix()
+        owner = function.__qualname__.rpartition(".")[0]
+        blocks.append("\n".join([f"```python\n# {place}{owner and f', {owner}'}", *lines, "```"]))
+    return "\n\n".join(blocks)

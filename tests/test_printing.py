@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from reprolib.printing import markdown, number, spread, text_table
+from reprolib import model
+from reprolib.model import UNet, two_convolutions
+from reprolib.printing import code, markdown, number, spread, text_table
 
 
 def test_a_table_sets_numbers_to_the_right():
@@ -31,3 +33,13 @@ def test_a_text_table_sets_words_to_the_left_and_numbers_to_the_right():
 def test_a_column_with_one_word_in_it_is_words_and_empty_cells_are_neither():
     assert text_table([("a", "bb"), ("1", "22"), ("x", "")]) == ["a  bb", "1  22", "x"]
     assert text_table([("head", "n")]) == ["head  n"] and text_table([("", "9"), ("", "10")]) == ["   9", "  10"]
+
+
+def test_the_code_of_a_function_is_the_one_that_runs_without_its_docstring():
+    shown = code(two_convolutions, UNet.forward)
+    blocks = [block.removeprefix("python\n") for block in shown.split("```") if block.strip()]
+    assert [block.split("\n")[0] for block in blocks] == ["# reprolib/model.py", "# reprolib/model.py, UNet"]
+    there = vars(model).copy()
+    exec(blocks[0], there)
+    made = there["two_convolutions"](1, 2)
+    assert str(made) == str(two_convolutions(1, 2)) and '"""' not in shown and "self._check(x)" in blocks[1]

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from reprolib.data.dataset import Dataset
 
-RING = 10  # px round a gold cell that count as background in a frame where most cells bear no mask
+RING = 10  # px round a gold cell that count as background in a frame where most cells are not annotated
 
 
 def unmasked_markers(gold: np.ndarray, markers: np.ndarray) -> list[int]:
