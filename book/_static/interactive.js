@@ -113,6 +113,33 @@
     draw();
   }
 
+  // Which rows of each feature map a row of the output depends on: by the slider, or by pointing at the bars.
+  function reach(figure) {
+    const data = parse(figure), slider = figure.querySelector("input"), bars = figure.querySelector(".reach-bars");
+    const parts = [...figure.querySelectorAll(".reach-part")], values = figure.querySelector(".viewer-values");
+    const percent = (px) => `${(100 * px) / data.tile}%`;
+    function draw() {
+      const row = Number(slider.value);
+      data.maps.forEach((map, k) => {
+        parts[k].style.left = percent(map.start + map.first[row] * map.unit);
+        parts[k].style.width = percent((map.last[row] - map.first[row] + 1) * map.unit);
+      });
+      const [first, last] = [data.maps[0].first[row], data.maps[0].last[row]];
+      slider.parentElement.querySelector("output").textContent = String(row);
+      slider.setAttribute("aria-valuetext", `row ${row}`);
+      values.textContent = `Row ${row} of the output depends on rows ${first} to ${last} of the tile: ${last - first + 1} px.`;
+    }
+    bars.addEventListener("pointermove", (event) => {
+      const box = bars.querySelector(".reach-track").getBoundingClientRect(), end = data.maps[data.maps.length - 1];
+      const px = (data.tile * (event.clientX - box.left)) / box.width - end.start;
+      slider.value = String(Math.round(px));
+      draw();
+    });
+    slider.addEventListener("input", draw);
+    figure.classList.add("live");
+    draw();
+  }
+
   // The counts of verdicts above the claims: a click shows the claims of one verdict alone, a second one all again.
   function tally(line) {
     const groups = [...line.parentElement.querySelectorAll("table.claims tbody")];
@@ -153,6 +180,7 @@
     document.querySelectorAll("figure.viewer").forEach(viewer);
     document.querySelectorAll("figure.divider").forEach(divider);
     document.querySelectorAll("figure.explorer").forEach(explorer);
+    document.querySelectorAll("figure.reach").forEach(reach);
     document.querySelectorAll("p.tally").forEach(tally);
     reachable();
   }

@@ -132,6 +132,54 @@ def receptive_fields(found: Sequence[Layer]) -> list[tuple[np.ndarray, np.ndarra
     return fields
 
 
+@dataclass(frozen=True)
+class FeatureMap:
+    """A feature map along one side: where it lies in the tile, and which of its rows each output row depends on."""
+
+    name: str
+    level: int
+    start: int  # px of the tile, of its first row
+    unit: int  # px of the tile that a row stands for
+    side: int  # rows
+    first: np.ndarray  # (output rows,) int: the first row that the output row depends on
+    last: np.ndarray
+
+
+def dependence(found: Sequence[Layer]) -> list[FeatureMap]:
+    """The tile and each layer's output, and which of their rows an output row depends on, by whatever path.
+
+    Worked out backwards from the output: `receptive_fields` gives the tile's rows forwards.
+    """
+    here = np.arange(found[-1].side)
+    rows: dict[int, tuple[np.ndarray, np.ndarray]] = {len(found) - 1: (here, here)}
+
+    def join(index: int, first: np.ndarray, last: np.ndarray) -> None:
+        known_first, known_last = rows.get(index, (first, last))
+        rows[index] = np.minimum(first, known_first), np.maximum(last, known_last)
+
+    for index in reversed(range(len(found))):
+        layer, (first, last) = found[index], rows[index]
+        if layer.kind == "3x3 convolution":
+            last = last + 2
+        elif layer.kind == "up-convolution":
+            first, last = first // 2, last // 2
+        if layer.skip_channels:
+            source = max(k for k, one in enumerate(found) if one.level == layer.level and not one.expanding)
+            margin = (found[source].side - layer.side_in) // 2
+            join(source, first + margin, last + margin)
+        join(index - 1, *((2 * first, 2 * last + 1) if layer.pooled else (first, last)))
+
+    maps, start, unit = [FeatureMap("tile", 0, 0, 1, found[0].side_in, *rows[-1])], 0, 1
+    for index, layer in enumerate(found):
+        unit *= 2 if layer.pooled else 1
+        if layer.kind == "up-convolution":
+            unit //= 2
+        elif layer.kind == "3x3 convolution":
+            start += unit
+        maps.append(FeatureMap(layer.kind, layer.level, start, unit, layer.side, *rows[index]))
+    return maps
+
+
 def table(found: Sequence[Layer]) -> str:
     """The layers as a Markdown table: sides, channels, parameters, and the range of the receptive field."""
     lines = [

@@ -18,6 +18,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from reprolib.errors import InputError
+from reprolib.plots.drawing import FeatureMap
 from reprolib.plots.figures import reduced
 
 QUALITY = 72  # of JPEG: real images are shown lossy, as the terms of the data ask
@@ -188,6 +189,40 @@ def explorer(image: np.ndarray, output: int, halo: int, caption: str, alt: str, 
     data = json.dumps({"side": side, "padding": padding, "output": output, "halo": halo})
     rest = f'<p class="viewer-values" aria-live="polite"></p><script type="application/json" class="viewer-data">{data}'
     return _figure("explorer", panels, controls, caption, f"{rest}</script>")
+
+
+def reach(maps: Sequence[FeatureMap], caption: str) -> str:
+    """The feature maps as bars below each other, in place over the tile; a row of the output lights up what it sees."""
+    tile, middle = maps[0].side, maps[-1].side // 2
+
+    def percent(px: float) -> str:
+        return f"{100 * px / tile:.3f}%"
+
+    bars = []
+    for one in maps:
+        whole = f"left: {percent(one.start)}; width: {percent(one.side * one.unit)}"
+        first, rows = int(one.first[middle]), int(one.last[middle] - one.first[middle]) + 1
+        part = f"left: {percent(one.start + first * one.unit)}; width: {percent(rows * one.unit)}"
+        label = f"{one.name}, level {one.level}: {one.side}"
+        bars.append(
+            f'<div class="reach-row"><span>{escape(label)}</span><div class="reach-track">'
+            f'<div class="reach-map" style="{whole}"></div><div class="reach-part" style="{part}"></div></div></div>'
+        )
+    pictures = f'<div class="reach-bars">{"".join(bars)}</div>'
+    slider = (
+        f'<label>row of the output <input type="range" min="0" max="{maps[-1].side - 1}" value="{middle}">'
+        f"<output>{middle}</output></label>"
+    )
+    about = {
+        "tile": tile,
+        "maps": [
+            {"start": one.start, "unit": one.unit, "first": one.first.tolist(), "last": one.last.tolist()}
+            for one in maps
+        ],
+    }
+    data = json.dumps(about, separators=(",", ":"))
+    rest = f'<p class="viewer-values" aria-live="polite"></p><script type="application/json" class="viewer-data">{data}'
+    return _figure("reach", pictures, [slider], caption, f"{rest}</script>")
 
 
 def _figure(kind: str, pictures: str, controls: Sequence[str], caption: str, rest: str) -> str:

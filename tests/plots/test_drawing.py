@@ -139,6 +139,45 @@ def test_an_output_pixel_sees_188_or_204_px(paper):
     assert first.min() == 0 and last.max() == 571
 
 
+def test_an_output_row_depends_on_just_those_rows_of_each_feature_map(paper):
+    """Disturb one row of one layer's output in a real network: which output rows change?"""
+    model = UNet(width=1, dropout=0.0).double().eval()
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, 0.1)
+    convolutions = [one for one in model.modules() if isinstance(one, torch.nn.Conv2d | torch.nn.ConvTranspose2d)]
+    found, image = drawing.layers(model, 220), torch.rand(1, 1, 220, 188, dtype=torch.float64) + 1
+    maps = drawing.dependence(drawing.layers(meta(width=1), 220))
+    calls, order = [], []
+    hooks = [one.register_forward_hook(lambda module, *_: order.append(module)) for one in convolutions]
+    with torch.no_grad():
+        usual = model(image)[0, 0].sum(dim=1)
+        [hook.remove() for hook in hooks]
+        for module, one in zip(order, maps[1:], strict=True):
+            for row in (0, 17, found[-1].side - 1):
+                near = [one.first[row] - 1, one.first[row], one.last[row], one.last[row] + 1]
+                for at, reaches in zip(near, (False, True, True, False), strict=True):
+                    if not 0 <= at < one.side:
+                        continue
+
+                    def disturb(module, inputs, output, at=at):
+                        output = output.clone()
+                        output[:, :, at] += 1e3
+                        return output
+
+                    hook = module.register_forward_hook(disturb)
+                    changed = bool(model(image)[0, 0].sum(dim=1)[row] != usual[row])
+                    hook.remove()
+                    calls.append(changed == reaches)
+    assert len(calls) > 200 and all(calls)
+
+
+def test_feature_maps_lie_in_the_tile_and_the_tiles_rows_are_the_receptive_field(paper):
+    maps, (first, last) = drawing.dependence(paper), drawing.receptive_fields(paper)[-1]
+    assert np.array_equal(maps[0].first, first) and np.array_equal(maps[0].last, last)
+    assert (maps[-1].start, maps[-1].unit, maps[-1].side) == (92, 1, 388)
+    assert all(2 * one.start + one.side * one.unit == 572 for one in maps)  # in the middle
+
+
 def test_receptive_fields_of_a_padded_network_are_refused():
     with pytest.raises(ValueError, match="unpadded"):
         drawing.receptive_fields(drawing.layers(meta(width=1, padding="same"), 64))

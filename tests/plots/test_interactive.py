@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reprolib.plots.interactive import divider, explorer, marks, picture, viewer
+from reprolib.model import UNet
+from reprolib.plots import drawing
+from reprolib.plots.interactive import divider, explorer, marks, picture, reach, viewer
 
 
 def unpacked(address: str, kind: str) -> Image.Image:
@@ -89,3 +91,13 @@ def test_an_explorer_tells_the_script_its_sides_and_refuses_what_does_not_fit():
     assert unpacked(shown, "jpeg").size == (22, 22) and html.count('max="44"') == 2
     with pytest.raises(ValueError, match="must be square"):
         explorer(np.zeros((8, 9)), 4, 2, "", "")
+
+
+def test_the_bars_of_feature_maps_show_the_middle_row_without_a_script():
+    maps = drawing.dependence(drawing.layers(UNet(width=1), 188))
+    html = reach(maps, "rows")
+    data = data_of(html)
+    assert html.count('class="reach-row"') == len(maps) == len(data["maps"]) == 24 and data["tile"] == 188
+    assert data["maps"][0]["last"] == maps[0].last.tolist() and "level 4" in html
+    width = 100 * (maps[0].last[2] - maps[0].first[2] + 1) / 188
+    assert f"width: {width:.3f}%" in html and html.startswith('<figure class="reach">')

@@ -191,6 +191,23 @@ def test_a_viewer_answers_keys_mouse_and_touch(browser, address, names, site):
                 assert wrong == []
 
 
+def test_the_bars_of_feature_maps_answer_keys_and_pointer(browser, address, names, site):
+    for width in (1440, 390):
+        with opened(browser, width) as (page, wrong):
+            show(page, address + viewers(names, site, "reach")[0])
+            figure = page.locator("figure.reach").first
+            figure.scroll_into_view_if_needed()
+            said, slider = figure.locator(".viewer-values"), figure.locator("input")
+            slider.focus()
+            page.keyboard.press("Home")
+            first = said.inner_text()
+            assert first.startswith("Row 0 of the output depends on rows 0 to ")
+            bar = figure.locator(".reach-track").last.bounding_box()
+            page.mouse.move(bar["x"] + bar["width"] / 2, bar["y"] + 3)
+            assert said.inner_text() != first and abs(int(slider.input_value()) - 194) <= 4
+            assert wrong == []
+
+
 def test_a_divider_follows_pointer_and_keys(browser, address, names, site):
     for name in viewers(names, site, "divider"):
         with opened(browser) as (page, wrong):
