@@ -1,5 +1,6 @@
 # make book    creates the environment, executes every chapter, builds the site: _build/html/index.html
 # make serve   shows the built site at an address of this computer: the page "Try it" needs that
+# make pdf     prints the built site into one PDF (needs Chromium or Chrome)
 # make test    creates the environment and runs every test, the chapters' too
 #
 # The environment is made in .venv, once, and again when pyproject.toml or constraints.txt change.
@@ -13,11 +14,12 @@ RUN := "$(VENV)/bin/python"
 STAMP := $(VENV)/.made
 
 .DEFAULT_GOAL := help
-.PHONY: help env book serve test publish lint clean
+.PHONY: help env book serve pdf test publish lint clean
 
 help:
 	@echo "make book      execute every chapter and build the site: _build/html/index.html"
 	@echo "make serve     show the built site at an address of this computer"
+	@echo "make pdf       print the built site into one PDF, which its first page then offers"
 	@echo "make test      run every test, the chapters' too"
 	@echo "make publish   execute the chapters on the real data and store their outputs in book/ (needs the data)"
 	@echo "               make publish CHAPTERS='03_overlap_tile' for some of them"
@@ -41,6 +43,9 @@ book: env
 
 serve: env
 	@$(RUN) -m reprolib.cli book serve
+
+pdf: env
+	@$(RUN) -m reprolib.cli book pdf
 
 test: env
 	@status=0; \

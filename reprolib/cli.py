@@ -292,11 +292,13 @@ def claims() -> int:
 
 
 @commands.command()
-@click.argument("action", type=click.Choice(["build", "publish", "serve"]))
+@click.argument("action", type=click.Choice(["build", "publish", "serve", "pdf"]))
 @click.argument("names", nargs=-1, metavar="[CHAPTER]...")
 def book(action: str, names: tuple[str, ...]) -> int:
-    """Execute every chapter and build the site; serve: show the built site at an address of this computer; or publish:
-    store the outputs that chapters have on the real data.
+    """Execute every chapter and build the site.
+
+    serve: show the built site at an address of this computer. pdf: print it into one PDF, which its first page then
+    offers. publish: execute chapters on the real data and store their outputs.
 
     CHAPTER: to publish these alone, such as 03_overlap_tile.
     """
@@ -308,6 +310,11 @@ def book(action: str, names: tuple[str, ...]) -> int:
         build.publish(names)
     elif action == "serve":
         build.serve()
+    elif action == "pdf":
+        from reprolib.site import pdf
+
+        print(f"The book as a PDF: {pdf.write_pdf(build.BUILD / 'html', pdf.contents(build.ROOT / '_toc.yml'))}")
+        pdf.offer(build.BUILD / "html", "book/index")
     else:
         build.build()
     return 0

@@ -6,6 +6,7 @@ otherwise.
 
     reprolib book build              execute every chapter, assemble, build the site
     reprolib book serve              show the built site at an address of this computer
+    reprolib book pdf                print the built site into one PDF
     reprolib book publish [NAME..]   execute on the real data and store the outputs in book/
 """
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import http.server
 import os
-import shutil
 import threading
 
 import pytest
 from playwright.sync_api import sync_playwright
+
+from reprolib.site.pdf import find_browser
 
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
            "--disable-sync", "--no-first-run", "--disable-dev-shm-usage"]  # fmt: skip
@@ -21,9 +22,7 @@ OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "
 
 @pytest.fixture(scope="session")
 def browser():
-    found = os.environ.get("REPROLIB_BROWSER") or next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
+    found = find_browser()
     if not found:
         if os.environ.get("REPROLIB_REQUIRE_BROWSER") == "1":
             pytest.fail("Chromium is not installed, and these tests may not be skipped here")
