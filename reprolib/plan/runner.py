@@ -54,6 +54,8 @@ class Task:
         changed = self.experiment.departures()
         own = find_own(self.experiment.data)
         images = ["--images", str(own[0])] if own else []
+        if own:  # of one's own images fold 1 is the default, elsewhere fold 5
+            changed |= {"fold": self.experiment.fold}
         fields = [f"{name}={value}" for name, value in changed.items() if not (own and name == "data")]
         options = ["--threads", "1", "--to", str(folder)]
         if self.rotations:
