@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,12 +51,12 @@ class Task:
 
     def command(self, folder: Path) -> list[str]:
         """The command of a process that trains it and records it in ``folder``."""
-        changed = self.experiment.departures()
-        own = find_own(self.experiment.data)
-        images = ["--images", str(own[0])] if own else []
-        if own:  # of one's own images fold 1 is the default, elsewhere fold 5
-            changed |= {"fold": self.experiment.fold}
-        fields = [f"{name}={value}" for name, value in changed.items() if not (own and name == "data")]
+        given, images = self.experiment.departures(), []
+        if own := find_own(self.experiment.data):
+            given = asdict(self.experiment)  # each of them: what is left out is chosen by `own.recipe`
+            del given["data"]
+            images = ["--images", str(own[0])]
+        fields = [f"{name}={value}" for name, value in given.items()]
         options = ["--threads", "1", "--to", str(folder)]
         if self.rotations:
             options.append("--rotations")

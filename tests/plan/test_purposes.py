@@ -12,6 +12,7 @@ from invented import held_out, record
 from reprolib.claims import done
 from reprolib.data.dataset import Dataset, blocks
 from reprolib.data.sources import SOURCES
+from reprolib.experiment import parse_fields
 from reprolib.own.folder import SHOWN, find_own
 from reprolib.own.recipe import recipe
 from reprolib.plan import purposes, recipes, runner
@@ -57,8 +58,10 @@ def test_every_run_can_be_made_and_is_scored_on_nothing_that_it_trains_on(run):
 def test_the_nuclei_network_is_the_recipes_for_the_images_that_the_project_holds():
     assert recipe(SETS[NUCLEI.data], 15, {"width": 8, "steps": NUCLEI.steps}) == NUCLEI
     assert find_own("own-nuclei-0000000000000000") is None and find_own("own-elsewhere-47cbe34b288b8183") is None
-    last = runner.Task(NUCLEI.replace(fold=5), False, True).command(Path("to"))
-    assert "fold=5" in last  # the default elsewhere, which the recipe for one's own images would take for fold 1
+    for run in (NUCLEI, NUCLEI.replace(fold=5, normalisation="standard", grey=0.1)):  # defaults, but not the recipe's
+        words = runner.Task(run, False, True).command(Path("to"))
+        fields = parse_fields([word for word in words[words.index("train") + 1 :] if "=" in word])
+        assert recipe(SETS[NUCLEI.data], 15, fields) == run
     command = runner.Task(NUCLEI, False, True).command(Path("to"))
     assert command[command.index("--images") + 1] == str(SHOWN / "nuclei") and not any("data=" in w for w in command)
 
