@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from benchmarks.large import write_noise
 from benchmarks.timing import CPU, Row, alternate, apart, best_format
-from reprolib import data, train
+from reprolib import data, sampling, train
 from reprolib.evaluation import isbi2012
 from reprolib.experiment import Experiment
 from reprolib.model import UNet
@@ -40,12 +40,12 @@ print(min(took), machine.peak_memory(CPU))
 def step(width: int, tile: int) -> float:
     """Seconds of one step of ``reprolib.train``."""
     experiment = Experiment(data="phantom-em", fold=1, width=width, tile=tile, optimiser="adam")
-    samples = train.prepare(experiment, data.load(experiment.data), CPU)
+    samples = sampling.prepare(experiment, data.load(experiment.data), CPU)
     state, count = train.initial_state(experiment, CPU), iter(range(1, 1000))
 
     def work():
         number = next(count)
-        (drawn,) = train.draw_samples(experiment, (number,), len(samples), CPU)
+        (drawn,) = sampling.draw_samples(experiment, (number,), len(samples), CPU)
         train.train_step(experiment, state, samples, number, drawn)
 
     return alternate({"": work}, 3)[""]

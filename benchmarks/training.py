@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.timing import CPU, Row, alternate, best_format, product_rate
-from reprolib import data, train
+from reprolib import data, sampling, train
 from reprolib.augment import augment
 from reprolib.experiment import Experiment
 from reprolib.geometry import output_side
@@ -61,12 +61,12 @@ def bare(width: int, tile: int, reduced: bool) -> Callable:
 def ours(width: int) -> Callable:
     """A step of ``reprolib.train`` on a phantom."""
     experiment = Experiment(data="phantom-em", fold=1, width=width, tile=TILE, optimiser="adam")
-    samples = train.prepare(experiment, data.load(experiment.data), CPU)
+    samples = sampling.prepare(experiment, data.load(experiment.data), CPU)
     state, count = train.initial_state(experiment, CPU), iter(range(1, 10_000))
 
     def step():
         number = next(count)
-        (drawn,) = train.draw_samples(experiment, (number,), len(samples), CPU)
+        (drawn,) = sampling.draw_samples(experiment, (number,), len(samples), CPU)
         return train.train_step(experiment, state, samples, number, drawn)
 
     return step
@@ -75,7 +75,7 @@ def ours(width: int) -> Callable:
 def parts(width: int, reduced: bool) -> dict[str, float]:
     """Seconds of the parts of a step."""
     experiment = Experiment(data="phantom-em", fold=1, width=width, tile=TILE, optimiser="adam")
-    image, planes = train.prepare(experiment, data.load(experiment.data), CPU)[0]
+    image, planes = sampling.prepare(experiment, data.load(experiment.data), CPU)[0]
     model, tile, generator = UNet(width=width).train(), torch.randn(1, 1, TILE, TILE), torch.Generator()
     if reduced:
         tile = tile.to(memory_format=torch.channels_last)

@@ -302,14 +302,14 @@ def book(action: str, names: tuple[str, ...]) -> int:
 
     CHAPTER: to publish these alone, such as 03_overlap_tile.
     """
-    from reprolib.site import build
+    from reprolib.site import build, serve
 
     if action != "publish" and names:
         raise click.UsageError(f"{action} takes no chapter names: it is about the whole book")
     if action == "publish":
         build.publish(names)
     elif action == "serve":
-        build.serve()
+        serve.serve(build.BUILD / "html")
     elif action == "pdf":
         from reprolib.site import pdf
 

@@ -10,33 +10,29 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from reprolib import ancestors, data, geometry
-from reprolib.augment import Draw, draw, normalise, warp
-from reprolib.data.annotated import untrained
+from reprolib.augment import warp
 from reprolib.errors import InputError
 from reprolib.evaluation import score
 from reprolib.experiment import Experiment
 from reprolib.files import cache_folder
-from reprolib.loss import IGNORE, class_frequency_weights, separate, weight_map, weighted_cross_entropy
+from reprolib.loss import weighted_cross_entropy
 from reprolib.model import UNet
 from reprolib.progress import Progress, Report
-from reprolib.resample import resample_image, resample_labels
 from reprolib.runs import machine, records
 from reprolib.runs.checkpoints import State, checkpoint_path, load_checkpoint, save_checkpoint
 from reprolib.runs.locks import holding
 from reprolib.runs.machine import choose_device, number_format, peak_memory
 from reprolib.runs.records import CurvePoint, Record, Weights
 from reprolib.runs.weights import load_weights, save_weights, start_path
-from reprolib.splits import training_indices
+from reprolib.sampling import Sample, derived_seed, draw_samples, prepare
 
 CHECKPOINT_EVERY = 120.0  # seconds
 LOOK_EVERY = 60.0  # seconds
@@ -222,26 +218,6 @@ def curve_steps(experiment: Experiment) -> list[int]:
     return [experiment.steps * k // CURVE_POINTS for k in range(1, CURVE_POINTS + 1)]
 
 
-class Sample(NamedTuple):
-    """Which training image a step takes, and the random numbers of its augmentation."""
-
-    image: int
-    warp: Draw
-
-
-def draw_samples(experiment: Experiment, steps: Iterable[int], images: int, device: torch.device) -> list[Sample]:
-    """The random numbers of some steps, each from (seed, step) alone; their grids go to the device in one transfer."""
-    samples = []
-    for step in steps:
-        generator = torch.Generator().manual_seed(derived_seed(experiment.seed, step))
-        image = int(torch.randint(images, (1,), generator=generator))
-        samples.append(Sample(image, draw(generator, experiment.elastic)))
-    if device.type == "cpu" or experiment.elastic == 0:
-        return samples
-    grids = torch.stack([sample.warp.grid for sample in samples]).to(device)
-    return [Sample(one.image, Draw(one.warp.uniform, grid)) for one, grid in zip(samples, grids, strict=True)]
-
-
 def train_step(
     experiment: Experiment, state: State, samples: list[tuple[Tensor, Tensor]], step: int, drawn: Sample
 ) -> Tensor:
@@ -283,44 +259,6 @@ def train_step(
     return loss.detach()
 
 
-def prepare(experiment: Experiment, dataset: data.Dataset, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    """The training images: each normalised, (H, W) or (C, H, W), with label planes (2, H, W): class and weight.
-
-    At another scale than 1 they are resampled first, so that separation borders are as wide as at full size.
-    """
-    samples, frequency = [], _class_weights(experiment, dataset)
-    for index in training_indices(experiment, dataset):
-        labels = resample_labels(dataset.own_part(dataset.instances[index], index), experiment.scale)
-        ignore = resample_labels(dataset.own_part(untrained(dataset, index), index), experiment.scale)
-        if experiment.classes:
-            target, weights = np.where(ignore, IGNORE, labels), np.where(ignore, 0, frequency[labels])
-        else:
-            instances = separate(labels)
-            target = np.where(ignore, IGNORE, instances > 0)
-            weights = weight_map(
-                instances,
-                class_weights="balanced" if experiment.weights in ("balanced", "full") else None,
-                w0=experiment.w0 if experiment.weights in ("borders", "full") else 0.0,
-                sigma=experiment.sigma,
-                ignore=ignore,
-            )
-        planes = torch.from_numpy(np.stack([target, weights]).astype(np.float32))
-        image = normalise(resample_image(dataset.image(index), experiment.scale), experiment.normalisation)
-        samples.append((image.to(device), planes.to(device)))
-    return samples
-
-
-def _class_weights(experiment: Experiment, dataset: data.Dataset) -> np.ndarray:
-    """A weight for each class: balanced over all training images, where one alone may hold a few pixels of a class."""
-    counts = np.zeros(max(2, experiment.classes), np.int64)
-    if not experiment.classes or experiment.weights == "none":
-        return np.ones(len(counts), np.float32)
-    for index in training_indices(experiment, dataset):
-        annotated = dataset.own_part(dataset.instances[index], index)[~dataset.own_part(dataset.ignore[index], index)]
-        counts += np.bincount(annotated, minlength=len(counts))
-    return class_frequency_weights(counts)
-
-
 def build(experiment: Experiment) -> nn.Module:
     """The network of an experiment, freshly initialised from PyTorch's random state."""
     if experiment.variant in geometry.ANCESTORS:
@@ -358,8 +296,3 @@ def learning_rate(experiment: Experiment, step: int) -> float:
     if experiment.schedule == "constant":
         return experiment.learning_rate
     return experiment.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - 1) / experiment.steps))
-
-
-def derived_seed(seed: int, step: int) -> int:
-    """A seed for one step that depends on (seed, step) alone, unlike its neighbours."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])

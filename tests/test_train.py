@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from reprolib import data, train
+from reprolib import data, sampling, train
 from reprolib.augment import augment, warp
 from reprolib.data.dataset import Dataset
 from reprolib.evaluation import score
@@ -84,7 +84,7 @@ def run(experiment: Experiment, steps: int, checkpoint: Path | None = None) -> S
 
 def step_of(experiment: Experiment, state: State, samples: list, step: int) -> torch.Tensor:
     """One step with the sample that is its own."""
-    (drawn,) = train.draw_samples(experiment, (step,), len(samples), CPU)
+    (drawn,) = sampling.draw_samples(experiment, (step,), len(samples), CPU)
     return train.train_step(experiment, state, samples, step, drawn)
 
 
@@ -176,7 +176,7 @@ def test_a_resumed_training_says_so_and_adds_up_its_seconds(tmp_path):
     assert second.peak_memory >= first.peak_memory > 10**7
 
 
-def equal(one: train.Sample, other: train.Sample) -> bool:
+def equal(one: sampling.Sample, other: sampling.Sample) -> bool:
     grids = one.warp.grid, other.warp.grid
     alike = grids[0] is grids[1] if None in grids else torch.equal(*grids)
     return one.image == other.image and one.warp.uniform == other.warp.uniform and alike
@@ -185,18 +185,18 @@ def equal(one: train.Sample, other: train.Sample) -> bool:
 @pytest.mark.parametrize("elastic", [0.0, 10.0])
 def test_a_steps_sample_is_the_same_drawn_alone_or_among_others(elastic):
     experiment = SMALL.replace(elastic=elastic)
-    batch = train.draw_samples(experiment, range(1, 9), 7, CPU)
+    batch = sampling.draw_samples(experiment, range(1, 9), 7, CPU)
     for step, sample in enumerate(batch, start=1):
         torch.manual_seed(step)  # the state of the process does not matter
-        assert equal(sample, *train.draw_samples(experiment, (step,), 7, CPU))
-        assert equal(sample, train.draw_samples(experiment.replace(steps=99), (step - 1, step), 7, CPU)[1])
-        assert not equal(sample, *train.draw_samples(experiment.replace(seed=1), (step,), 7, CPU))
+        assert equal(sample, *sampling.draw_samples(experiment, (step,), 7, CPU))
+        assert equal(sample, sampling.draw_samples(experiment.replace(steps=99), (step - 1, step), 7, CPU)[1])
+        assert not equal(sample, *sampling.draw_samples(experiment.replace(seed=1), (step,), 7, CPU))
     assert not any(equal(*pair) for pair in itertools.combinations(batch, 2))
 
 
 def test_a_sample_holds_the_numbers_that_augmentation_draws_from_the_steps_generator():
-    (sample,) = train.draw_samples(SMALL, (5,), 3, CPU)
-    generator = torch.Generator().manual_seed(train.derived_seed(SMALL.seed, 5))
+    (sample,) = sampling.draw_samples(SMALL, (5,), 3, CPU)
+    generator = torch.Generator().manual_seed(sampling.derived_seed(SMALL.seed, 5))
     assert sample.image == int(torch.randint(3, (1,), generator=generator))
     image, planes = torch.randn(64, 64), torch.randn(2, 64, 64)
     one, other = warp(image, planes, 188, sample.warp), augment(image, planes, 188, generator)
@@ -204,7 +204,7 @@ def test_a_sample_holds_the_numbers_that_augmentation_draws_from_the_steps_gener
 
 
 def test_every_training_image_is_drawn():
-    drawn = [sample.image for sample in train.draw_samples(SMALL, range(1, 301), 3, CPU)]
+    drawn = [sample.image for sample in sampling.draw_samples(SMALL, range(1, 301), 3, CPU)]
     assert [drawn.count(image) for image in range(3)] == pytest.approx([100] * 3, abs=35)
 
 
@@ -248,8 +248,8 @@ def test_looks_on_the_way_change_no_bit(monkeypatch):
 
 def test_a_step_fetches_no_number_from_the_device(monkeypatch):
     """On a GPU each fetch would wait for all that is under way; the loss is fetched after the step."""
-    state, samples = train.initial_state(SMALL, CPU), train.prepare(SMALL, tiny(), CPU)
-    (drawn,) = train.draw_samples(SMALL, (1,), len(samples), CPU)
+    state, samples = train.initial_state(SMALL, CPU), sampling.prepare(SMALL, tiny(), CPU)
+    (drawn,) = sampling.draw_samples(SMALL, (1,), len(samples), CPU)
 
     fetched = []
     for name in ("item", "tolist", "cpu", "numpy"):
@@ -307,13 +307,13 @@ def test_the_curve_is_recorded(with_curve, cache):
 
 
 def test_seeds_of_steps_are_pinned_and_all_different():
-    assert [train.derived_seed(*pair) for pair in ((0, 0), (0, 1), (1, 0), (7, 3000))] == [
+    assert [sampling.derived_seed(*pair) for pair in ((0, 0), (0, 1), (1, 0), (7, 3000))] == [
         2968811710,
         3964924996,
         1835504127,
         3217256756,
     ]
-    seeds = [train.derived_seed(seed, step) for seed in range(4) for step in range(3000)]
+    seeds = [sampling.derived_seed(seed, step) for seed in range(4) for step in range(3000)]
     assert len(set(seeds)) == len(seeds)
     assert not {seed + 1 for seed in seeds} & set(seeds)  # dropout's
     assert 0 <= min(seeds) and max(seeds) < 2**32
@@ -386,7 +386,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(good, tmp_path, monkeypatch):
 
 def test_sgd_is_the_textbooks_update_with_momentum_099():
     experiment = SMALL.replace(learning_rate=0.01, schedule="cosine", steps=4)
-    samples, state = train.prepare(experiment, tiny(), CPU), train.initial_state(experiment, CPU)
+    samples, state = sampling.prepare(experiment, tiny(), CPU), train.initial_state(experiment, CPU)
     velocity = [torch.zeros_like(p) for p in state.model.parameters()]
     for step in (1, 2, 3):
         before = [p.detach().clone() for p in state.model.parameters()]
@@ -402,7 +402,7 @@ def test_sgd_is_the_textbooks_update_with_momentum_099():
 
 def test_adams_first_step_moves_every_weight_with_a_gradient_by_the_learning_rate():
     experiment = SMALL.replace(optimiser="adam", learning_rate=0.01)
-    samples, state = train.prepare(experiment, tiny(), CPU), train.initial_state(experiment, CPU)
+    samples, state = sampling.prepare(experiment, tiny(), CPU), train.initial_state(experiment, CPU)
     before = [p.detach().clone() for p in state.model.parameters()]
     step_of(experiment, state, samples, 1)
     for old, parameter in zip(before, state.model.parameters(), strict=True):
@@ -413,7 +413,7 @@ def test_adams_first_step_moves_every_weight_with_a_gradient_by_the_learning_rat
 
 def test_a_step_depends_on_seed_and_step_alone():
     """The same step, from the same weights, gives the same loss; another sees another tile and dropout."""
-    samples = train.prepare(SMALL, tiny(), CPU)
+    samples = sampling.prepare(SMALL, tiny(), CPU)
     losses = []
     for step in (5, 5, 6):
         state = train.initial_state(SMALL, CPU)
@@ -424,7 +424,7 @@ def test_a_step_depends_on_seed_and_step_alone():
 def test_the_first_loss_is_that_of_a_hand_made_step():
     """With the shift alone, and one class everywhere, the loss is the mean of w log(1 + exp(-margin))."""
     experiment = SMALL.replace(elastic=0.0, rotate=False, grey=0.0, dropout=0.0, weights="none")
-    samples, state, seen = train.prepare(experiment, tiny(), CPU), train.initial_state(experiment, CPU), []
+    samples, state, seen = sampling.prepare(experiment, tiny(), CPU), train.initial_state(experiment, CPU), []
     everything_is_cell = [(image, torch.stack([torch.ones(64, 64), torch.full((64, 64), 3.0)])) for image, _ in samples]
     state.model.register_forward_hook(lambda _, x, y: seen.append(y.detach().float()))
     loss = step_of(experiment, state, everything_is_cell, 1)
@@ -464,7 +464,7 @@ def test_a_learning_rate_that_is_too_high_is_said_to_diverge(cache):
 
 def test_samples_hold_class_and_weight_and_leave_out_what_is_not_annotated():
     dataset = tiny()
-    samples = train.prepare(SMALL, dataset, CPU)
+    samples = sampling.prepare(SMALL, dataset, CPU)
     assert len(samples) == 2
     for index, (image, (target, weights)) in enumerate(samples):
         apart, ignore = separate(dataset.instances[index]), dataset.ignore[index]
@@ -477,20 +477,21 @@ def test_samples_hold_class_and_weight_and_leave_out_what_is_not_annotated():
 
 def test_the_four_energies_differ_by_their_weights():
     plain, balanced, borders, full = (
-        train.prepare(SMALL.replace(weights=w), tiny(), CPU)[0][1][1] for w in ("none", "balanced", "borders", "full")
+        sampling.prepare(SMALL.replace(weights=w), tiny(), CPU)[0][1][1]
+        for w in ("none", "balanced", "borders", "full")
     )
     annotated = ~torch.from_numpy(tiny().ignore[0])
     assert (plain[annotated] == 1).all()
     assert len(balanced[annotated].unique()) == 2 and balanced[annotated].mean().item() == pytest.approx(1, rel=1e-5)
     assert (full >= balanced).all() and full[29:31, 20].min() > 5
     assert torch.allclose((borders - plain)[annotated], (full - balanced)[annotated], atol=1e-5)
-    flat = train.prepare(SMALL.replace(w0=0.0), tiny(), CPU)[0][1][1]
+    flat = sampling.prepare(SMALL.replace(w0=0.0), tiny(), CPU)[0][1][1]
     assert torch.equal(flat, balanced)
 
 
 def test_at_another_scale_labels_are_resampled_before_the_borders_are_drawn():
     dataset = tiny()
-    samples = train.prepare(SMALL.replace(scale=0.5), dataset, CPU)
+    samples = sampling.prepare(SMALL.replace(scale=0.5), dataset, CPU)
     for index, (image, (target, weights)) in enumerate(samples):
         small, ignore = dataset.instances[index][1::2, 1::2], dataset.ignore[index][1::2, 1::2]
         apart = separate(small)
@@ -505,14 +506,14 @@ def test_at_another_scale_labels_are_resampled_before_the_borders_are_drawn():
 def test_held_out_images_are_never_touched():
     dataset = tiny()
     dataset.images[2] = 0  # to look at it would raise: a constant image cannot be normalised
-    assert len(train.prepare(SMALL, dataset, CPU)) == 2
+    assert len(sampling.prepare(SMALL, dataset, CPU)) == 2
     with pytest.raises(ValueError, match="constant"):
-        train.prepare(SMALL.replace(fold=1), dataset, CPU)
+        sampling.prepare(SMALL.replace(fold=1), dataset, CPU)
 
 
 def test_near_the_edge_only_masked_pixels_are_trained_on():
     dataset = dataclasses.replace(tiny(), border=9)
-    target, weights = train.prepare(SMALL, dataset, CPU)[0][1]
+    target, weights = sampling.prepare(SMALL, dataset, CPU)[0][1]
     gold, ignore = dataset.instances[0] > 0, dataset.ignore[0]
     for y, x in itertools.product(range(64), repeat=2):
         near = min(y, x, 63 - y, 63 - x) < 9

@@ -225,6 +225,7 @@
         say(`Tile ${Math.min(data.done + 1, data.of)} of ${data.of}${left}`);
         bar.value = data.done / data.of;
       } else if (data.kind === "done") {
+        state.image = image;  // another may have been opened meanwhile
         state.result = { probability: data.probability, seconds: data.seconds };
         segment();
         bar.hidden = true;
@@ -240,7 +241,8 @@
   }
 
   function choose(network) {
-    Object.assign(state, { network, result: null, image: null });
+    const own = state.image && !state.image.credit;  // a sample is another network's
+    Object.assign(state, { network, result: null, image: own ? state.image : null });
     threshold.value = network.settings.threshold;
     smallest.value = network.settings.smallest;
     flips.checked = network.flips;
@@ -257,7 +259,7 @@
     }));
     show();
     ready();
-    say("Choose a sample, or an image of your own.");
+    say(own ? `${state.image.name} is still there. Press “Run”.` : "Choose a sample, or an image of your own.");
   }
 
   const labelled = () => {
@@ -280,7 +282,7 @@
     event.preventDefault();
     drop.classList.remove("over");
     const [file] = event.dataTransfer.files;
-    if (file && !button.hidden) open(file, file.name);
+    if (file && !drop.disabled) open(file, file.name);
   };
 
   fetch(`${static_}try/networks.json`).then((answer) => answer.json()).then(({ networks, runtime }) => {

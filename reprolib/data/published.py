@@ -152,9 +152,14 @@ def _by_hand(name: str) -> str:
 
 def _places(name: str, folder: str | Path | None) -> list[Path]:
     """Folders that may hold a set, in the order of search."""
-    named = os.environ.get("REPROLIB_DATA")
-    tops = [Path(folder)] if folder else [*([Path(named)] if named else []), cache_folder() / "data"]
+    tops = [Path(folder)] if folder else data_folders()
     return [top / one for top in tops for one in SOURCES[name].folders]
+
+
+def data_folders() -> list[Path]:
+    """Where data is looked for, in this order: the folder that REPROLIB_DATA names, then the cache."""
+    named = os.environ.get("REPROLIB_DATA")
+    return [*([Path(named)] if named else []), cache_folder() / "data"]
 
 
 def _needed(name: str) -> list[str]:

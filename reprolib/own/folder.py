@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from reprolib.data.dataset import OWN, Dataset, blocks, padded
 from reprolib.data.images import Page, read_pages, select, usual_channels
+from reprolib.data.published import data_folders
 from reprolib.errors import InputError, check_choice
 from reprolib.files import PROJECT, pixel_hash
 from reprolib.own.labels import Labels, class_codes, consecutive, instances, number_classes
@@ -124,10 +124,9 @@ def named_folder(path: Path, channels: str = "", ignore: int | None = None, task
 
 
 def find_own(name: str) -> tuple[Path, Dataset] | None:
-    """Folder and data set of this name among the real images that the project holds (SHOWN), and in the folder
-    own-images of the data (REPROLIB_DATA); None if they are in neither."""
-    data = os.environ.get("REPROLIB_DATA")
-    for top in (SHOWN, *([Path(data) / SHOWN.name] if data else [])):
+    """Folder and data set of this name: among the real images that the project holds (SHOWN), or in own-images of the
+    folders of data; None if it is in neither."""
+    for top in (SHOWN, *(folder / SHOWN.name for folder in data_folders())):
         for path in sorted(top.glob("*/images")):
             if name.startswith(f"{OWN}{path.parent.name}-") and (dataset := named_folder(path.parent)).name == name:
                 return path.parent, dataset

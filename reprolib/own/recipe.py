@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import ndimage
 
-from reprolib import train
+from reprolib import sampling, train
 from reprolib.data.dataset import Dataset
 from reprolib.errors import InputError
 from reprolib.experiment import Experiment
@@ -87,8 +87,8 @@ def longest_side(dataset: Dataset) -> float:
 def seconds_a_step(experiment: Experiment, dataset: Dataset, device: str = "auto") -> float:
     """What a step takes here: a few are run and thrown away."""
     chosen = choose_device(device)
-    samples, state = train.prepare(experiment, dataset, chosen), train.initial_state(experiment, chosen)
-    drawn = train.draw_samples(experiment, range(1, WARM + TIMED + 1), len(samples), chosen)
+    samples, state = sampling.prepare(experiment, dataset, chosen), train.initial_state(experiment, chosen)
+    drawn = sampling.draw_samples(experiment, range(1, WARM + TIMED + 1), len(samples), chosen)
     for number, one in enumerate(drawn, start=1):
         if number == WARM + 1:
             begin = time.perf_counter()

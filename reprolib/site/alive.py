@@ -57,7 +57,6 @@ class Network:
 
     name: str  # also of its file
     title: str
-    object: str  # what its pixels of class 1 are
     about: str
     record: str
     bytes: int
@@ -85,21 +84,20 @@ def write(folder: Path) -> list[Network]:
     return networks
 
 
-def _offered() -> list[tuple[str, str, str, str, Record, list[tuple[str, Callable[[], np.ndarray], str]]]]:
-    """Name, title, object, text, record and sample images of each network of the page."""
+def _offered() -> list[tuple[str, str, str, Record, list[tuple[str, Callable[[], np.ndarray], str]]]]:
+    """Name, title, text, record and sample images of each network of the page."""
     first = catalogue.plan()
     em, u373 = first[catalogue.HEADLINE[0]][4], first[catalogue.HEADLINE[1]][1]
     wanted = (
-        ("nuclei", "Nuclei", "nucleus", "nuclei in fluorescence, 8 real images", recipes.own_nuclei()),
-        ("em", "Cells in EM", "cell", "24 real EM slices; what lies between membranes is a cell", em),
+        ("nuclei", "Nuclei", "real nuclei in fluorescence", recipes.own_nuclei()),
+        ("em", "Cells in EM", "real EM slices; what lies between membranes is a cell", em),
         (
             "hela",
             "HeLa cells",
-            "cell",
             "real HeLa cells in DIC, two thirds of both videos",
             recipes.cells("dic-hela", "thirds", 1, 0),
         ),
-        ("u373", "U373 cells", "cell", "real U373 cells in phase contrast, one video", u373),
+        ("u373", "U373 cells", "real U373 cells in phase contrast, one video", u373),
     )
     drawn = "drawn by this project's program; not real"
     credit = "2018 Data Science Bowl, BBBC038v1 (Caicedo et al. 2019), CC0"
@@ -111,11 +109,11 @@ def _offered() -> list[tuple[str, str, str, str, Record, list[tuple[str, Callabl
         "u373": [("phantom", lambda: data.load("phantom-phc").image(0), drawn)],
     }
     offered = []
-    for name, title, what, about, experiment in wanted:
+    for name, title, about, experiment in wanted:
         record = records.find(experiment)
         if record is None or not record.weights.kept:
             raise FileNotFoundError(f"the weights of {experiment.name} are not there: the page Try it needs them")
-        offered.append((name, title, what, about, record, samples[name]))
+        offered.append((name, title, about, record, samples[name]))
     return offered
 
 
@@ -123,7 +121,7 @@ def _opener(path: Path) -> Callable[[], np.ndarray]:
     return lambda: np.asarray(Image.open(path).convert("RGB"))[..., 0]
 
 
-def _write(folder: Path, name: str, title: str, what: str, about: str, record: Record, images: list) -> Network:
+def _write(folder: Path, name: str, title: str, about: str, record: Record, images: list) -> Network:
     settings, experiment = cell_settings(record), record.experiment
     if settings.seed is not None or experiment.planes != 1 or experiment.padding != "valid":
         raise InputError(f"{experiment.name}: the page takes grey images, valid convolutions and connected components")
@@ -137,7 +135,6 @@ def _write(folder: Path, name: str, title: str, what: str, about: str, record: R
     return Network(
         name=name,
         title=title,
-        object=what,
         about=about,
         record=experiment.name,
         bytes=(folder / f"{name}.onnx").stat().st_size,

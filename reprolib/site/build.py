@@ -12,10 +12,7 @@ otherwise.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import functools
-import http.server
 import json
 import os
 import shutil
@@ -118,25 +115,6 @@ def build() -> None:
     for item in assemble():
         print(f"{item.chapter}: {item.source} ({item.why})")
     print(f"The book is at {build_site()}")
-
-
-def serve(html: Path = BUILD / "html", port: int = 8000) -> None:
-    """Show the built site at an address of this computer, until Ctrl-C; prints the address.
-
-    Raises:
-        FileNotFoundError: if there is no built site.
-        Failed: if another program has the port.
-    """
-    if not (html / "index.html").is_file():
-        raise FileNotFoundError(f"there is no built site in {html}: run make book first")
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(html))
-    try:
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
-    except OSError as error:
-        raise Failed(f"port {port} is taken by another program ({error.strerror}): end it first") from error
-    with server, contextlib.suppress(KeyboardInterrupt):
-        print(f"The book is at http://127.0.0.1:{server.server_port}/ until Ctrl-C", flush=True)
-        server.serve_forever()
 
 
 def publish(names: Sequence[str] = (), folder: Path = BOOK) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import io
 import os
 import shutil
-import threading
 from pathlib import Path
 
 import yaml
@@ -18,17 +15,13 @@ from pypdf import PdfReader, PdfWriter
 from reprolib.errors import Failed
 from reprolib.files import replacing, write_text
 from reprolib.progress import Progress, Report
+from reprolib.site.serve import serving
 
 NAME = "u-net-reproduced.pdf"  # in the built site
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 # What a reader of paper has no use for: bars, buttons, what is under the page.
 HIDDEN = "header, footer, .bd-sidebar-primary, .bd-sidebar-secondary, .prev-next-footer, .viewer-controls, .headerlink"
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
 
 
 def find_browser() -> str | None:
@@ -79,17 +72,12 @@ def print_pages(opened: Browser, html: Path, pages: list[str], report: Report | 
     """`write_pdf` by a browser that runs already."""
     if lacking := [page for page in pages if not (html / f"{page}.html").is_file()]:
         raise Failed(f"{html} has no page {lacking[0]}: build the site first")
-    handler, writer = functools.partial(_Quiet, directory=str(html)), PdfWriter()
-    margin = dict.fromkeys(("top", "bottom", "left", "right"), "16mm")
-    with (
-        http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
-        Progress(len(pages), "page", report) as progress,
-    ):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    writer, margin = PdfWriter(), dict.fromkeys(("top", "bottom", "left", "right"), "16mm")
+    with serving(html) as address, Progress(len(pages), "page", report) as progress:
         sheet = opened.new_page()
         sheet.emulate_media(media="print", color_scheme="light")
         for page in pages:
-            sheet.goto(f"http://127.0.0.1:{server.server_port}/{page}.html", wait_until="load")
+            sheet.goto(f"{address}{page}.html", wait_until="load")
             sheet.evaluate("document.documentElement.dataset.theme = 'light'")
             sheet.add_style_tag(content=f"{HIDDEN} {{ display: none !important; }}")
             sheet.wait_for_timeout(500)  # formulas are set by a script
@@ -99,7 +87,6 @@ def print_pages(opened: Browser, html: Path, pages: list[str], report: Report | 
             writer.add_outline_item(title=sheet.locator("h1").first.inner_text().strip().rstrip("#"), page_number=first)
             progress.update(1)
         sheet.close()
-        server.shutdown()
     writer.add_metadata({"/Title": "U-Net, reproduced"})
     writer.compress_identical_objects()
     with replacing(html / NAME) as part, part.open("wb") as file:

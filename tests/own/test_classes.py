@@ -12,7 +12,7 @@ import torch
 from drawn import discs, save
 from PIL import Image
 
-from reprolib import train
+from reprolib import sampling, train
 from reprolib.data.images import Page
 from reprolib.errors import InputError
 from reprolib.evaluation.classes import ClassScores, class_scores
@@ -66,7 +66,7 @@ def test_a_folder_of_class_masks_is_read_checked_and_weighted(own):
     lines, problems = check(own, task="classes")
     assert not problems and "with the classes ground, dark, bright" in lines[-1] and lines[0].split()[5] == "classes"
     experiment = Experiment(data=loaded.name, fold=1, classes=3, weights="balanced", tile=188)
-    samples = train.prepare(experiment, loaded, torch.device("cpu"))
+    samples = sampling.prepare(experiment, loaded, torch.device("cpu"))
     target = samples[0][1][0].numpy()
     assert np.array_equal(target, np.rot90(CLASSES))  # fold 1 is held out
     totals = [float(sum(s[1][1][s[1][0] == c].sum() for s in samples)) for c in range(3)]

@@ -19,7 +19,8 @@ from reprolib.experiment import Experiment
 from reprolib.loss import IGNORE
 from reprolib.own import folder
 from reprolib.own.labels import consecutive
-from reprolib.train import prepare, run_steps
+from reprolib.sampling import prepare
+from reprolib.train import run_steps
 
 CPU = torch.device("cpu")
 DISCS = discs()
