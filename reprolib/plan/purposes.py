@@ -106,7 +106,14 @@ def _purpose(name: str, priority: int, runs: Iterable[Experiment], rotations: bo
 
 # Names of the protocol's purposes of which pages show and tests demand every run.
 NUCLEI = "nuclei, the network of one's own images"
-PUBLISHED = frozenset({"EM test slices, width 32, five seeds (Table 1)", "HeLa, trials on the inner split", NUCLEI})
+PUBLISHED = frozenset(
+    {
+        "EM test slices, width 32, five seeds (Table 1)",
+        "HeLa, trials on the inner split",
+        NUCLEI,
+        *(f"nuclei, {name}, five folds" for name in recipes.NUCLEI),
+    }
+)
 
 
 def ordered() -> list[Purpose]:
