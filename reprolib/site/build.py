@@ -268,6 +268,8 @@ def tidy(html: str) -> str:
         first.insert_after(policy) if first else page.head.insert(0, policy)
     for script in page.select('script[src*="fontawesome"]'):
         script.decompose()  # the theme's icons come as fonts and, once more, as 1.5 MB of script
+    for early in page.select('link[rel="preload"][href*="fa-brands"]'):
+        early.decompose()  # the logos of companies, loaded before it is known whether the page shows one
     for citations in page.select("div.citation-list"):
         del citations["role"]  # the bibliography is called a list, but its entries are no list items
         for text in citations.find_all(string=lambda text: ", and others. " in text):
