@@ -110,6 +110,7 @@ PUBLISHED = frozenset(
     {
         "EM test slices, width 32, five seeds (Table 1)",
         "HeLa, trials on the inner split",
+        "U373, trials on the inner split",
         NUCLEI,
         *(f"nuclei, {name}, five folds" for name in recipes.NUCLEI),
     }
