@@ -210,6 +210,28 @@ def test_a_perfect_proposal_gives_no_error_and_full_rand(seed):
     assert results["v_info"].score == pytest.approx(1, abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("proposal", "error"),
+    [
+        ([[1, 1, 0, 0], [0, 0, 0, 0]], 0.0),
+        ([[0, 0, 0, 0], [0, 0, 0, 0]], 1.0),  # nothing proposed
+        ([[0, 0, 1, 1], [0, 0, 0, 0]], 1.0),  # proposed without one hit
+        ([[1, 1, 1, 1], [1, 1, 1, 1]], 0.6),  # all proposed: precision 1/4, recall 1, F 0.4
+        ([[1, 0, 1, 0], [0, 0, 0, 0]], 0.5),  # precision and recall 1/2
+    ],
+)
+def test_the_pixel_error_is_one_minus_f_and_one_without_a_hit(proposal, error):
+    labels = np.array([[1, 1, 0, 0], [0, 0, 0, 0]])
+    proposal = np.array(proposal)
+    result = isbi2012.pixel_error(labels, proposal.astype(np.float32), (0.5,))
+    (row,) = result.rows
+    assert result.score == pytest.approx(error)
+    names = ("true_positives", "false_positives", "false_negatives", "true_negatives")
+    pairs = list(zip(labels.ravel(), proposal.ravel(), strict=True))
+    assert [row[name] for name in names] == [pairs.count(pair) for pair in ((1, 1), (0, 1), (1, 0), (0, 0))]
+    assert row["pixel_misclassified"] == np.mean(labels != proposal)
+
+
 def test_labels_of_0_and_1_or_255_or_bool_are_the_same():
     labels, probability = random_stack(5)
     base = rows_of(isbi2012.evaluate_stack(labels, probability))
