@@ -344,25 +344,61 @@ def test_a_truncated_checkpoint_is_refused(good, tmp_path, keep):
     assert path.exists()
 
 
+def stored(path: Path) -> tuple[dict, dict]:
+    """Tensors and text of a checkpoint."""
+    with safe_open(path, "pt") as file:
+        return load_file(path), file.metadata()
+
+
 def test_a_checkpoint_of_something_else_is_refused(good, tmp_path):
-    spent = {"seconds": "1.0", "peak_memory": "1", "curve": "[]"}
-    path, tensors = tmp_path / "checkpoint", load_file(good)
+    path, (tensors, text) = tmp_path / "checkpoint", stored(good)
+
+    def put(tensors: dict, text: dict | None) -> None:
+        """A checkpoint whose checksum, if it has one, is right for what it holds."""
+        if text and text.keys() > set(checkpoints.SPENT):
+            text = text | {"sha256": json.dumps(checkpoints.checksum(tensors, text))}
+        save_file(tensors, path, metadata=text)
+
     path.write_bytes(b"no checkpoint at all" * 100)
     refused(path)
-    save_file(tensors, path)  # without its seconds
+    put(tensors, None)  # without its seconds
     refused(path)
-    for name in spent:
-        save_file(tensors, path, metadata=spent | {name: "soon"})
-        refused(path)
-        save_file(tensors, path, metadata={key: value for key, value in spent.items() if key != name})
+    for name in text:
+        put(tensors, {key: value for key, value in text.items() if key != name})
         assert name in refused(path)
+    for name in checkpoints.SPENT:
+        put(tensors, text | {name: "soon"})
+        refused(path)
     for missing in ("losses", "model.head.bias"):
-        save_file({name: value for name, value in tensors.items() if name != missing}, path, metadata=spent)
+        put({name: value for name, value in tensors.items() if name != missing}, text)
         assert missing.removeprefix("model.") in refused(path) or "state_dict" in refused(path)
-    save_file(tensors | {"model.head.bias": torch.zeros(5)}, path, metadata=spent)
+    put(tensors | {"model.head.bias": torch.zeros(5)}, text)
     refused(path)
-    save_file(tensors, path, metadata=spent)
+    put(tensors, text)
     assert same(run(SMALL, 3, path), run(SMALL, 3))
+
+
+def test_any_bit_that_flips_in_a_checkpoint_is_noticed(good, tmp_path):
+    path, whole = tmp_path / "checkpoint", good.read_bytes()
+    start = 8 + int.from_bytes(whole[:8], "little")  # of the tensors
+    rng = np.random.default_rng(0)
+    for place in rng.integers(start, len(whole), 20):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        assert "checksum" in refused(path)
+
+
+def test_a_checkpoint_whose_tensors_were_left_out_or_added_is_noticed(good, tmp_path):
+    path, (tensors, text) = tmp_path / "checkpoint", stored(good)
+    slots = [name for name in tensors if name.startswith("optimiser.")]
+    assert slots
+    save_file({name: value for name, value in tensors.items() if name != slots[0]}, path, metadata=text)
+    assert "checksum" in refused(path)
+    save_file(tensors | {"losses": torch.ones(9, dtype=torch.float64)}, path, metadata=text)
+    assert "checksum" in refused(path)
+    save_file(tensors, path, metadata=text | {"seconds": "12.5"})
+    assert "checksum" in refused(path)
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(good, tmp_path, monkeypatch):

@@ -1,8 +1,10 @@
-"""Checkpoints: all that a training needs to go on to the same bits, in one safetensors file."""
+"""Checkpoints: all that a training needs to go on to the same bits, in one safetensors file with its checksum."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from torch import Tensor, nn
 from reprolib.errors import InputError
 from reprolib.experiment import Experiment
 from reprolib.files import cache_folder, replacing
+
+SPENT = ("seconds", "peak_memory", "curve")  # of a State: what is stored as text
 
 
 @dataclass
@@ -39,9 +43,19 @@ def save_checkpoint(state: State, path: Path) -> None:
     for index, slots in state.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": value.cpu() for name, value in slots.items() if value is not None}
     tensors["losses"] = torch.tensor(state.losses, dtype=torch.float64)
-    spent = {name: json.dumps(getattr(state, name)) for name in ("seconds", "peak_memory", "curve")}
+    tensors = {name: value.contiguous() for name, value in tensors.items()}
+    spent = {name: json.dumps(getattr(state, name)) for name in SPENT}
     with replacing(path) as aside:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, aside, metadata=spent)
+        save_file(tensors, aside, metadata=spent | {"sha256": json.dumps(checksum(tensors, spent))})
+
+
+def checksum(tensors: Mapping[str, Tensor], spent: Mapping[str, str]) -> str:
+    """SHA-256 of a checkpoint's content: each tensor's name, type, shape and bytes, and the text beside them."""
+    found = hashlib.sha256(json.dumps([spent[name] for name in SPENT]).encode())
+    for name, value in sorted(tensors.items()):
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def load_checkpoint(state: State, path: Path) -> None:
@@ -53,7 +67,10 @@ def load_checkpoint(state: State, path: Path) -> None:
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
-            spent = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+            texts = file.metadata() or {}
+        if json.loads(texts["sha256"]) != checksum(tensors, texts):
+            raise InputError(f"the checkpoint {path} is damaged (its checksum differs); delete it to start again")
+        spent = {name: json.loads(texts[name]) for name in SPENT}
         state.seconds, state.peak_memory, state.curve = spent["seconds"], spent["peak_memory"], spent["curve"]
         state.losses = tensors["losses"].tolist()
         state.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
