@@ -196,11 +196,14 @@ def test_a_number_out_of_range_is_refused(name, value):
 @pytest.mark.parametrize(
     ("name", "ends", "beyond"),
     [
-        ("fold", (1,), (0,)), ("images", (0,), (-1,)), ("choice", (0, 5), (-1, 6)), ("scale", (0.05, 1.0), (0.049, 1.001)),
+        ("fold", (1,), (0,)), ("images", (0,), (-1,)), ("choice", (0, 5), (-1, 6)),
+        ("scale", (0.05, 1.0), (0.049, 1.001)),
         ("classes", (0, 2, 255), (-1, 256)), ("width", (1, 1024), (0, 1025)), ("dropout", (0.0, 0.99), (-0.01, 0.991)),
-        ("w0", (0.0, 1e6), (-1e-9, 1.1e6)), ("sigma", (0.1, 1e3), (0.09, 1001.0)), ("elastic", (0.0, 1e3), (-1e-9, 1001.0)),
+        ("w0", (0.0, 1e6), (-1e-9, 1.1e6)), ("sigma", (0.1, 1e3), (0.09, 1001.0)),
+        ("elastic", (0.0, 1e3), (-1e-9, 1001.0)),
         ("grey", (0.0, 0.99), (-1e-9, 0.991)), ("momentum", (0.0, 0.9999), (-1e-9, 0.99991)),
-        ("learning_rate", (1e-9, 10.0), (9e-10, 10.01)), ("steps", (1,), (0,)), ("seed", (0, 2**31 - 1), (-1, 2**31)),
+        ("learning_rate", (1e-9, 10.0), (9e-10, 10.01)), ("steps", (1,), (0,)),
+        ("seed", (0, 2**31 - 1), (-1, 2**31)),
     ],
 )  # fmt: skip
 def test_the_ends_of_each_range_are_allowed_and_what_lies_beyond_is_not(name, ends, beyond):

@@ -7,6 +7,7 @@ the book publishes lie in ``runs/`` of the project; runs made on this machine go
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -120,8 +121,8 @@ def read(path: Path) -> Record:
     """
     path = Path(path)
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        body = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+    except (UnicodeDecodeError, json.JSONDecodeError, InputError) as error:
         raise InputError(
             f"{path} is no run record: it is not valid JSON ({error}); restore it or train again"
         ) from None
@@ -137,9 +138,19 @@ def read(path: Path) -> Record:
         raise InputError(f"{path} was changed: its experiment has the key {experiment.key}, not {body['key']}")
     body = {name: value for name, value in body.items() if name not in ("format", "key")}
     try:
-        return replace(converter.structure(body, Record), path=path)
+        record = replace(converter.structure(body, Record), path=path)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path} is no whole run record ({error}); restore it or train again") from None
+    if len(record.loss) != experiment.steps or not all(0 <= loss < math.inf for loss in record.loss):
+        raise InputError(
+            f"{path} is no whole run record: it needs {experiment.steps} finite losses of 0 or more, one a step, and"
+            f" holds {len(record.loss)}, or others among them; restore it or train again"
+        )
+    return record
+
+
+def _no_number(constant: str) -> float:
+    raise InputError(f"{constant} is no number of a record")
 
 
 def write(record: Record, folder: Path) -> Path:

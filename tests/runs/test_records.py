@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from invented import record
 
+from reprolib.errors import InputError
 from reprolib.evaluation.scores import AtThreshold, Scores
 from reprolib.experiment import Experiment
 from reprolib.files import PROJECT
 from reprolib.runs import records
 
-EXPERIMENT = Experiment(width=16, optimiser="adam")
+EXPERIMENT = Experiment(width=16, optimiser="adam", steps=3)
 
 
 def example(**changes) -> records.Record:
@@ -114,6 +115,23 @@ def test_a_record_with_nan_is_not_written(tmp_path):
     with pytest.raises(ValueError):
         records.write(example(loss=(float("nan"),)), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        "[0.7, 0.6]", "[]", "[0.7, 0.6, 0.5, 0.4]", "[0.7, NaN, 0.5]", "[0.7, Infinity, 0.5]", "[0.7, 1e999, 0.5]",
+        "[0.7, -0.6, 0.5]", "[-Infinity, 0.6, 0.5]",
+    ],
+)  # fmt: skip
+def test_a_record_whose_losses_are_not_finite_or_not_one_a_step_is_refused(tmp_path, losses):
+    path = records.write(example(loss=(0.7, 0.6, 0.5)), tmp_path)
+    text = path.read_text()
+    assert '"loss": [0.7, 0.6, 0.5]' in text
+    path.write_text(text.replace('"loss": [0.7, 0.6, 0.5]', f'"loss": {losses}'))
+    with pytest.raises(InputError, match=r"is no (whole )?run record.*; restore it or train again") as caught:
+        records.read(path)
+    one_sentence(caught.value)
 
 
 # --- numbers on one line ----------
