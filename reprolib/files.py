@@ -22,6 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield aside
+        os.chmod(aside, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
         os.replace(aside, path)
     except OSError as error:
         raise OSError(error.errno, f"{path} could not be written ({error.strerror}); nothing was changed") from error
@@ -29,6 +30,13 @@ def replacing(path: Path) -> Iterator[Path]:
         raise OSError(f"{path} could not be written ({error}); nothing was changed") from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """What the user takes from the rights of new files; some libraries give theirs to the owner alone."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import pytest
 
@@ -32,6 +33,24 @@ def test_a_failed_rename_leaves_the_old_file_and_nothing_beside_it(tmp_path, mon
     with pytest.raises(OSError, match="No space left"):
         files.write_text(target, "new")
     assert [path.name for path in tmp_path.iterdir()] == ["published.json"] and target.read_text() == "old"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+def test_a_new_file_has_the_rights_that_the_user_gives_and_a_replaced_one_keeps_its_own(tmp_path):
+    def written() -> int:
+        with files.replacing(path) as aside:
+            aside.write_text("some")
+            aside.chmod(0o600)  # as safetensors leaves it
+        return path.stat().st_mode & 0o777
+
+    path, before = tmp_path / "file", os.umask(0o027)
+    try:
+        assert written() == 0o640
+        path.chmod(0o604)
+        assert written() == 0o604
+        assert os.umask(0o027) == 0o027  # as it was
+    finally:
+        os.umask(before)
 
 
 def test_until_all_is_written_the_old_file_is_there(tmp_path):

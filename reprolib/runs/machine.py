@@ -90,17 +90,24 @@ def environment(device: torch.device) -> Environment:
 
 
 def code_version() -> str:
-    """The commit of the project, with "+" if files of the module were changed since; the version outside a checkout."""
+    """The commit of the project, with "+" if files of the module were changed since; the version outside a checkout.
+
+    Where there is a checkout and git does not tell its commit, the version with "commit unknown".
+    """
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(PROJECT), *words], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+        # Git reads no checkout of another user unless told to; whoever runs this module trusts its folder already.
+        trusted = ("git", "-c", f"safe.directory={PROJECT.as_posix()}", "-C", str(PROJECT))
+        return subprocess.run([*trusted, *words], capture_output=True, text=True, check=True).stdout.strip()
 
+    version = metadata.version("reprolib")
+    if not (PROJECT / ".git").exists():  # an installed package, perhaps within the checkout of something else
+        return version
     try:
         changed = git("status", "--porcelain", "--", "reprolib")
         return git("rev-parse", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
-        return metadata.version("reprolib")
+        return f"{version}, commit unknown"
 
 
 def processor_name(device: torch.device) -> str:
