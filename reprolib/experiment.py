@@ -79,7 +79,7 @@ class Experiment:
     def __post_init__(self):
         for field in fields(self):
             value, wanted = getattr(self, field.name), type(field.default)
-            if wanted is float and type(value) is int:
+            if wanted is float and type(value) is int and abs(value) < 2**63:
                 object.__setattr__(self, field.name, float(value))
             elif type(value) is not wanted:
                 raise InputError(f"{field.name} must be {wanted.__name__}, not {type(value).__name__} {value!r}")

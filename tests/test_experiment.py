@@ -169,7 +169,7 @@ def test_a_name_like_no_other_is_refused_without_a_guess():
         ("width", 16.0, "int"), ("width", "16", "int"), ("width", True, "int"), ("skips", 1, "bool"),
         ("skips", "false", "bool"),
         ("sigma", "5", "float"), ("sigma", True, "float"), ("data", None, "str"), ("tile", None, "int"),
-        ("learning_rate", np.float32(0.1), "float"),
+        ("learning_rate", np.float32(0.1), "float"), ("sigma", 10**400, "float"),
     ],
 )  # fmt: skip
 def test_a_value_of_another_type_is_refused(name, value, wanted):

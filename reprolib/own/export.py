@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -62,8 +63,24 @@ def export(
     if names[0] == "isbi2012":
         return _slices(runs, output, angles, report)
     for run in runs:
+        _refuse_foreign(_results(run, output))
+    for run in runs:
         _video(run, output, angles, threshold, report)
     return output
+
+
+def _results(run: Record, output: Path) -> Path:
+    """The folder of a video's masks, named as the challenge wants it; fold 1 holds out video 01."""
+    return output / f"{run.experiment.fold:02d}_RES"
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise InputError if a folder that is to be replaced holds anything but masks of an earlier export."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InputError(f"{folder} is no plain folder and would be replaced: move it away, or give another --to")
+    others = sorted(p.name for p in folder.glob("*") if not re.fullmatch(r"mask\d{3,}\.tif", p.name))
+    if others:
+        raise InputError(f"{folder} would be replaced, and it holds {others[0]}: move that away, or give another --to")
 
 
 def cells_threshold(run: Record) -> float:
@@ -101,11 +118,11 @@ def _slices(runs: Sequence[Record], output: Path, angles: Sequence[float], repor
 
 def _video(run: Record, output: Path, angles: Sequence[float], threshold: float | None, report: Report) -> None:
     experiment, model = run.experiment, train.network(run)
-    video = f"{experiment.fold:02d}"  # fold 1 holds out video 01
+    video = f"{experiment.fold:02d}"
     level = cells_threshold(run) if threshold is None else threshold
     images = data.frames(experiment.data, video)
     output.mkdir(parents=True, exist_ok=True)
-    part, folder = Path(tempfile.mkdtemp(dir=output, prefix=".part")), output / f"{video}_RES"
+    part, folder = Path(tempfile.mkdtemp(dir=output, prefix=".part")), _results(run, output)
     try:
         with Progress(len(images), f"video {video}: frame", report) as progress:
             for number, image in enumerate(images):
@@ -113,6 +130,7 @@ def _video(run: Record, output: Path, angles: Sequence[float], threshold: float 
                 labels = ctc.instances(probability, level, SMALLEST[experiment.data], experiment.connectivity)
                 Image.fromarray(labels.astype(np.uint16)).save(part / f"mask{number:03d}.tif")
                 progress.update()
+        _refuse_foreign(folder)  # again: what came while the network worked is not deleted either
         shutil.rmtree(folder, ignore_errors=True)
         part.chmod(0o755)
         part.rename(folder)

@@ -75,6 +75,22 @@ def test_a_video_becomes_a_folder_of_masks_at_the_training_threshold(tmp_path, i
         assert mask.dtype == np.uint16 and np.array_equal(mask, ctc.instances(expected, 0.4, 7))
 
 
+def test_what_an_export_did_not_write_is_never_deleted(tmp_path, images):
+    run = recorded(tmp_path, "dic-hela", 1)
+    folder = tmp_path / "out" / "01_RES"
+    folder.mkdir(parents=True)
+    for name in ("mask000.tif", "notes.txt"):
+        (folder / name).write_text("mine")
+    with pytest.raises(ValueError, match=r"01_RES would be replaced, and it holds notes\.txt: move that away"):
+        export.export([run], tmp_path / "out")
+    assert sorted(path.read_text() for path in folder.iterdir()) == ["mine", "mine"]
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="is no plain folder"):
+        export.export([run], tmp_path / "out")
+    assert folder.is_symlink() and len(list(folder.iterdir())) == 2
+
+
 def test_an_interrupted_export_leaves_the_old_masks(tmp_path, images, monkeypatch):
     monkeypatch.setattr(progress, "EVERY", 0.0)
     run = recorded(tmp_path, "phc-u373", 1)
