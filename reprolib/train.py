@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -176,6 +176,8 @@ def run_steps(
     """Train the first ``steps`` steps of an experiment, from the checkpoint if there is one."""
     samples = prepare(experiment, dataset, device)
     state = initial_state(experiment, device)
+    if checkpoint:
+        state.environment = asdict(machine.environment(device))
     if checkpoint and checkpoint.exists():
         load_checkpoint(state, checkpoint)
         if report:

@@ -401,6 +401,28 @@ def test_a_checkpoint_whose_tensors_were_left_out_or_added_is_noticed(good, tmp_
     assert "checksum" in refused(path)
 
 
+def test_a_training_does_not_go_on_with_other_threads_or_libraries(good, tmp_path, monkeypatch):
+    path, (tensors, text) = tmp_path / "checkpoint", stored(good)
+    threads = torch.get_num_threads()
+    path.write_bytes(good.read_bytes())
+    torch.set_num_threads(threads + 1)
+    try:
+        with pytest.raises(ValueError, match=rf"threads {threads} then and {threads + 1} now.*set it as it was"):
+            run(SMALL, 3, path)
+    finally:
+        torch.set_num_threads(threads)
+    assert same(run(SMALL, 3, path), run(SMALL, 3))  # the refused one changed nothing
+    was = json.loads(text["environment"]) | {"code": "another"}
+    for environment, refusal in ((was, None), (was | {"libraries": {"torch": "1.0"}}, "libraries")):
+        changed = text | {"environment": json.dumps(environment)}
+        save_file(tensors, path, metadata=changed | {"sha256": json.dumps(checkpoints.checksum(tensors, changed))})
+        if refusal:
+            with pytest.raises(ValueError, match=r"libraries {'torch': '1.0'} then and .* now"):
+                run(SMALL, 3, path)
+        else:
+            assert same(run(SMALL, 3, path), run(SMALL, 3))
+
+
 def test_a_full_disk_leaves_the_last_checkpoint(good, tmp_path, monkeypatch):
     path = tmp_path / "checkpoint"
     path.write_bytes(good.read_bytes())

@@ -17,7 +17,7 @@ from reprolib.errors import InputError
 from reprolib.experiment import Experiment
 from reprolib.files import cache_folder, replacing
 
-SPENT = ("seconds", "peak_memory", "curve")  # of a State: what is stored as text
+SPENT = ("seconds", "peak_memory", "curve", "environment")  # of a State: what is stored as text
 
 
 @dataclass
@@ -30,6 +30,7 @@ class State:
     curve: list[dict] = field(default_factory=list)  # scores along the way, see `train.curve_steps`
     seconds: float = 0.0
     peak_memory: int = 0  # bytes
+    environment: dict = field(default_factory=dict)  # what its bits depend on, see `records.Environment`
 
 
 def checkpoint_path(experiment: Experiment) -> Path:
@@ -62,7 +63,8 @@ def load_checkpoint(state: State, path: Path) -> None:
     """Put a checkpoint's content into ``state``.
 
     Raises:
-        ValueError: if the file is damaged; says which to delete.
+        InputError: if the file is damaged, or was made in another environment than the state's, where a resumed
+            training would come to other bits than either; says what to do. The code may differ.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -71,6 +73,13 @@ def load_checkpoint(state: State, path: Path) -> None:
         if json.loads(texts["sha256"]) != checksum(tensors, texts):
             raise InputError(f"the checkpoint {path} is damaged (its checksum differs); delete it to start again")
         spent = {name: json.loads(texts[name]) for name in SPENT}
+        was, here = spent["environment"], state.environment
+        if changed := [name for name in here if name != "code" and was[name] != here[name]]:
+            told = ", ".join(f"{name} {was[name]} then and {here[name]} now" for name in changed)
+            raise InputError(
+                f"the checkpoint {path} was made otherwise ({told}), and going on would give other bits:"
+                " set it as it was, or delete the checkpoint to start again"
+            )
         state.seconds, state.peak_memory, state.curve = spent["seconds"], spent["peak_memory"], spent["curve"]
         state.losses = tensors["losses"].tolist()
         state.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
