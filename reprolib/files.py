@@ -7,17 +7,26 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import platformdirs
 from safetensors import SafetensorError
+
+from reprolib.errors import InputError
 
 PROJECT = Path(__file__).resolve().parent.parent
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` to write to; renamed to ``path`` when all is written, removed when anything fails."""
+    """A name beside ``path`` to write to; renamed to ``path`` when all is written, removed when anything fails.
+
+    Raises:
+        InputError: if ``path`` is there and no plain file: a link, pipe, device or folder is not replaced.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise InputError(f"{path} is {_kind(path)}, which is not replaced by a file: give another name, or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -30,6 +39,23 @@ def replacing(path: Path) -> Iterator[Path]:
         raise OSError(f"{path} could not be written ({error}); nothing was changed") from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _kind(path: Path) -> str:
+    """What is there instead of a plain file."""
+    if path.is_symlink():
+        return f"a link to {os.readlink(path)}"
+    return "a folder" if path.is_dir() else "a pipe" if path.is_fifo() else "a device or socket"
+
+
+def reserve(file: IO, size: int) -> None:
+    """Take ``size`` bytes of the disk for an open file, before it is mapped: a full disk would kill a mapped write.
+
+    Raises:
+        OSError: if the disk has no room for them. Where the system cannot reserve, nothing happens.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
 
 
 def _umask() -> int:

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from reprolib import files
+from reprolib.errors import InputError
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
@@ -68,3 +69,33 @@ def test_the_cache_folder_can_be_chosen(tmp_path, monkeypatch):
     assert files.cache_folder() == tmp_path
     monkeypatch.delenv("REPROLIB_CACHE")
     assert files.cache_folder().name == "reprolib"
+
+
+def _link(path):
+    path.with_name("elsewhere").write_text("old")
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"), [(_link, "a link to .*elsewhere"), (os.mkfifo, "a pipe"), (os.mkdir, "a folder")]
+)
+def test_what_is_no_plain_file_is_not_replaced(tmp_path, make, kind):
+    path = tmp_path / "file"
+    make(path)
+    before = path.lstat().st_ino
+    with pytest.raises(InputError, match=f"file is {kind}, which is not replaced"), files.replacing(path) as aside:
+        aside.write_text("new")
+    assert path.lstat().st_ino == before
+    assert {one.name for one in tmp_path.iterdir()} <= {"file", "elsewhere"}
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot reserve space")
+def test_space_is_taken_before_anything_is_written_and_what_is_there_stays(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"head")
+    with path.open("rb+") as file:
+        file.truncate(10_000_000)
+        sparse = path.stat().st_blocks
+        files.reserve(file, 10_000_000)
+    assert sparse * 512 < 10_000_000 <= path.stat().st_blocks * 512
+    assert path.read_bytes()[:5] == b"head\0" and path.stat().st_size == 10_000_000

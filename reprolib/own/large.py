@@ -18,7 +18,7 @@ from torch import nn
 from reprolib.augment import limits
 from reprolib.data.images import open_grey
 from reprolib.errors import InputError
-from reprolib.files import replacing
+from reprolib.files import replacing, reserve
 from reprolib.geometry import VALID
 from reprolib.progress import Progress, Report
 from reprolib.resample import scaled_sides
@@ -76,11 +76,14 @@ def predict_image(
     tile = tile or fitting_tile(model, max(scaled_sides(image.shape[:2], scale)), memory)
     with replacing(Path(target)) as aside:
         output = tifffile.memmap(aside, shape=image.shape[:2], dtype=np.uint8, photometric="minisblack")
+        with open(aside, "rb+") as file:
+            reserve(file, aside.stat().st_size)
         if scale != 1:
             options = {"reduced": reduced, "flips": flips, "scale": scale, "normalisation": normalisation}
             output[...] = np.round(255 * predict(model, image, tile, **options)[1])
         elif flips:
             with tempfile.TemporaryFile(dir=aside.parent) as file:
+                reserve(file, 4 * output.size)
                 total = np.memmap(file, np.float32, "w+", shape=image.shape[:2])
                 fill_flipped(model, image, total, tile, report, reduced, normalisation)
                 for top in range(0, len(total), ROWS):

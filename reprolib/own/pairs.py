@@ -60,8 +60,14 @@ def find_pairs(folder: Path) -> list[Pair]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files of a folder in natural order; hidden ones are none."""
+    """The image files of a folder in natural order; hidden ones are none.
+
+    Raises:
+        InputError: if one is a pipe, socket or device, whose reading might never end.
+    """
     files = [file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and not file.name.startswith(".")]
+    if special := [file for file in files if file.exists() and not (file.is_file() or file.is_dir())]:
+        raise InputError(f"{special[0]} is a pipe, socket or device, no image: move it out of the folder")
     return sorted(files, key=lambda file: natural(file.name))
 
 

@@ -213,7 +213,7 @@ def list_inputs(inputs: Sequence[Path]) -> list[Path]:
 
     Raises:
         FileNotFoundError: if one is not there, or a folder holds no image.
-        InputError: if two have one name.
+        InputError: if two have one name, or one is neither file nor folder.
     """
     files: list[Path] = []
     for one in map(Path, inputs):
@@ -221,8 +221,10 @@ def list_inputs(inputs: Sequence[Path]) -> list[Path]:
             if not (within := image_files(one)):
                 raise FileNotFoundError(f"{one} holds no image ({', '.join(ENDINGS)})")
             files += within
-        elif one.exists():
+        elif one.is_file() or one.is_dir():
             files.append(one)
+        elif one.exists():
+            raise InputError(f"{one} is a pipe, socket or device: give image files or folders of them")
         else:
             raise FileNotFoundError(f"{one} does not exist: give image files or folders of them")
     names: dict[str, Path] = {}

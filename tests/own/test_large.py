@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import subprocess
 import sys
@@ -188,3 +190,17 @@ print((machine.peak_memory(torch.device("cpu")) - before) / 2**20)
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert float(done.stdout) < 36 * 2 + 60  # both files' pages may count as resident while they are mapped
     assert tifffile.imread(tmp_path / "out.tif").shape == (6000, 6000)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot reserve space")
+@pytest.mark.parametrize("room", [0, 5000], ids=["no room for the result", "no room for the sum over mirror images"])
+def test_a_full_disk_is_an_error_before_any_tile_is_computed(tmp_path, monkeypatch, room):
+    def allocate(descriptor, start, size):
+        if size > room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", allocate)
+    monkeypatch.setattr(torch.nn.functional, "conv2d", lambda *_: pytest.fail("a tile was computed"))
+    with pytest.raises(OSError, match="No space left on device"):
+        predict_image(network(), picture(40, 50), tmp_path / "out.tif", tile=204, flips=True)
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from reprolib.errors import InputError
@@ -124,3 +126,10 @@ def test_folders_without_images_say_what_is_looked_for(tmp_path):
     (tmp_path / "labels").mkdir()
     with pytest.raises(FileNotFoundError, match="holds no image"):
         find_pairs(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
+def test_a_pipe_among_the_images_is_refused_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.tif")
+    with pytest.raises(InputError, match=r"a\.tif is a pipe, socket or device, no image"):
+        image_files(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import os
 import shutil
 
 import numpy as np
@@ -15,6 +16,7 @@ from skimage import measure as skimage_measure
 
 from reprolib import data, train
 from reprolib.data.images import open_grey
+from reprolib.errors import InputError
 from reprolib.experiment import Experiment
 from reprolib.own import predict as own
 from reprolib.own.predict import list_inputs, measure, predict, save_labels
@@ -174,3 +176,10 @@ def test_a_record_without_its_weights_says_so(record, inputs, tmp_path):
     path = records.write(alone, tmp_path / "alone")
     with pytest.raises(FileNotFoundError, match=r"\.safetensors are not there"):
         list(predict(path, [inputs / "a1.tif"], tmp_path / "out"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
+def test_a_pipe_is_no_image(tmp_path):
+    os.mkfifo(tmp_path / "a.tif")
+    with pytest.raises(InputError, match="is a pipe, socket or device"):
+        list_inputs([tmp_path / "a.tif"])
