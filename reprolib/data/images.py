@@ -28,6 +28,8 @@ ENDINGS = (*TIFF, ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".zarr")
 LUMINANCE = np.array([0.2125, 0.7154, 0.0721])  # of red, green, blue; scikit-image's rgb2gray
 MICROMETRES = {"µm": 1.0, "um": 1.0, "micron": 1.0, "micrometer": 1.0, "nm": 1e-3, "nanometer": 1e-3, "mm": 1e3}
 OTHER_COLOURS = ("SEPARATED", "CIELAB", "ICCLAB", "ITULAB", "CFA")  # of print, of perception, of a camera's mosaic
+GIBIBYTE = 2**30
+MOST_COMPRESSED = 100_000  # bytes of pixels in one byte of a file
 PART = "one of the files of an image: its own pages alone"
 # What a viewer does with each orientation tag: transpose first, then reverse these axes.
 ORIENTATION = {
@@ -206,6 +208,7 @@ def _tiff(path: Path, raw: bool) -> Iterator[Page]:
         size, apart = _tiff_pixel_size(file), _is_part_of_several_files(file, path)
         if apart:  # tifffile would read the other files too, and each image once for each file
             file = opened.enter_context(tifffile.TiffFile(path, is_ome=False))
+        _judge_size(path, sum(series.nbytes for series in file.series))
         for series in file.series:
             first = series.keyframe
             if not raw and first.photometric.name in OTHER_COLOURS:
@@ -235,6 +238,26 @@ def _tiff(path: Path, raw: bool) -> Iterator[Page]:
                 turned = np.flip(turned, reversed_axes) if reversed_axes else turned
                 told = ["turned as its orientation tag says"] if transposed or reversed_axes else []
                 yield Page(np.ascontiguousarray(turned), size, (*notes, *told), channels=not colour)
+
+
+def _judge_size(path: Path, size: int) -> None:
+    """Before decoding: does a file claim more bytes of pixels than it can hold, or than this machine can?
+
+    Raises:
+        InputError: above 1 GiB, at 100,000 times the file's own bytes (deflate reaches 1,032) or half the free memory.
+    """
+    if size <= GIBIBYTE:
+        return
+    import psutil  # late: on Linux it loads modules that only Unix has
+
+    claimed, stored, free = size / GIBIBYTE, path.stat().st_size, psutil.virtual_memory().available
+    if size > MOST_COMPRESSED * stored:
+        raise InputError(f"{path} claims {claimed:.1f} GiB of pixels in {stored} bytes: it is damaged")
+    if size > free / 2:
+        raise InputError(
+            f"{path} takes {claimed:.1f} GiB of memory, and half of the {free / GIBIBYTE:.1f} GiB that are free is "
+            "allowed: cut it, or save one uncompressed grey TIFF, which is read piece by piece"
+        )
 
 
 def _is_part_of_several_files(file: tifffile.TiffFile, path: Path) -> bool:
@@ -286,7 +309,9 @@ def _pillow(path: Path, raw: bool) -> Iterator[Page]:
         with Image.open(path) as file:
             if file.format == "PNG" and file.mode in ("RGB", "RGBA") and str(file.tile[0].args).endswith("16B"):
                 raise InputError(f"{path} is a PNG of 16-bit colours: save it as a grey PNG, or as a TIFF")  # or 8 bits
-            for index in range(getattr(file, "n_frames", 1)):
+            frames = getattr(file, "n_frames", 1)
+            _judge_size(path, frames * file.width * file.height * len(file.getbands()))
+            for index in range(frames):
                 file.seek(index)
                 image, notes = ImageOps.exif_transpose(file), []
                 if file.getexif().get(0x0112, 1) != 1:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import struct
+import tracemalloc
+import zlib
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 import zarr
 from PIL import Image, ImageOps
 from skimage.color import rgb2gray
 
+from reprolib.data import images
 from reprolib.data.images import (
     Page,
     brightness,
@@ -546,3 +552,39 @@ def test_damage_gives_an_image_or_one_sentence_and_no_other_error(written, tmp_p
                 except InputError as error:
                     assert str(path) in str(error) and "\n" not in str(error)
         assert read < 3 * 24
+
+
+def _empty_strip(width: int, height: int) -> bytes:
+    """A TIFF of one strip that is left out, as sparse files have them: 138 bytes of any size."""
+    tags = [(256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 0), (277, 1), (278, height), (279, 0)]
+    body = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + body + bytes(4)
+
+
+def _empty_png(width: int, height: int) -> bytes:
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("make", "ending"), [(_empty_strip, ".tif"), (_empty_png, ".png")])
+def test_a_small_file_that_claims_a_huge_image_is_refused_before_memory_is_taken(tmp_path, make, ending):
+    path = tmp_path / f"image{ending}"
+    path.write_bytes(make(100_000, 100_000))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"claims 9\.3 GiB of pixels in .* bytes: it is damaged"):
+        read_pages(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**25
+    tracemalloc.stop()
+
+
+def test_an_image_beyond_half_of_the_free_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "GIBIBYTE", 2**10)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=9000))
+    tifffile.imwrite(tmp_path / "a.tif", np.arange(4096, dtype=np.uint8).reshape(64, 64))
+    assert read_pages(tmp_path / "a.tif")[0].pixels.shape == (64, 64)
+    tifffile.imwrite(tmp_path / "b.tif", np.arange(8192, dtype=np.uint16).reshape(64, 128), compression="zlib")
+    with pytest.raises(InputError, match=r"b\.tif takes 16.0 GiB of memory, and half of the 8.8 GiB"):
+        read_pages(tmp_path / "b.tif")
