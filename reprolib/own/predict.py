@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -91,8 +92,8 @@ def predict(
     if of_classes and (threshold is not None or smallest is not None or rois or fast or tile):
         raise InputError("this network tells classes apart: threshold, smallest, rois, fast and tile are for objects")
     settings = Settings(0.5, None, 0) if of_classes else cell_settings(run, threshold, smallest)
-    if not memory > 0:
-        raise InputError(f"memory must be above 0 GiB, not {memory}")
+    if not 0 < memory < math.inf:
+        raise InputError(f"memory must be above 0 GiB and finite, not {memory}")
     files, folder = list_inputs(inputs), Path(folder)
     if inside := [file for file in files if file.resolve().parent == folder.resolve()]:
         raise InputError(f"{inside[0]} lies in the folder for the results: give --to a folder of its own")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Mapping
 
@@ -44,8 +45,8 @@ def recipe(dataset: Dataset, minutes: float, fields: Mapping[str, object], devic
     Raises:
         InputError: if minutes or a field is out of range.
     """
-    if not minutes > 0:
-        raise InputError(f"minutes must be above 0, not {minutes}")
+    if not 0 < minutes < math.inf:
+        raise InputError(f"minutes must be above 0 and finite, not {minutes}")
     side = 1.0 if dataset.classes else max(longest_side(dataset), 1.0)  # classes are regions of any size
     scale = float(f"{min(1.0, max(LEAST, WIDEST / side)):.2g}")
     largest = max(max(scaled_sides(dataset.image(k).shape[:2], scale)) for k in range(len(dataset.images)))

@@ -125,6 +125,7 @@ def test_names_that_would_meet_are_refused_and_an_image_may_be_called_cells(reco
         ({"threshold": 40}, r"threshold is in \[0, 1\]"),
         ({"smallest": -1}, "0 px or more"),
         ({"memory": -1.0}, "memory must be above 0 GiB"),
+        ({"memory": float("inf")}, "memory must be above 0 GiB and finite, not inf"),
     ],
 )
 def test_what_is_out_of_range_is_refused_before_anything_is_written(record, inputs, tmp_path, changed, message):

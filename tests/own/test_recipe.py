@@ -64,7 +64,7 @@ def test_a_probe_runs_real_steps_and_changes_nothing():
     assert 0 < module.seconds_a_step(experiment, discs(20), "cpu") < 60
 
 
-@pytest.mark.parametrize("minutes", [0, -1, float("nan")])
-def test_minutes_are_above_0(minutes):
+@pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
+def test_minutes_are_above_0_and_finite(minutes):
     with pytest.raises(ValueError, match="minutes must be above 0"):
         recipe(discs(20), minutes, {})
