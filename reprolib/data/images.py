@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import math
 import re
 import struct
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ import tifffile
 import zarr
 from PIL import Image, ImageOps
 
+from reprolib.data.limits import judge_kind, judge_pages, judge_size, judge_tiff, judge_tiff_pages, judge_zarr
 from reprolib.errors import InputError
 
 TIFF = (".tif", ".tiff", ".btf", ".lsm", ".stk", ".tf8")
@@ -28,8 +30,7 @@ ENDINGS = (*TIFF, ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".zarr")
 LUMINANCE = np.array([0.2125, 0.7154, 0.0721])  # of red, green, blue; scikit-image's rgb2gray
 MICROMETRES = {"µm": 1.0, "um": 1.0, "micron": 1.0, "micrometer": 1.0, "nm": 1e-3, "nanometer": 1e-3, "mm": 1e3}
 OTHER_COLOURS = ("SEPARATED", "CIELAB", "ICCLAB", "ITULAB", "CFA")  # of print, of perception, of a camera's mosaic
-GIBIBYTE = 2**30
-MOST_COMPRESSED = 100_000  # bytes of pixels in one byte of a file
+PILLOW_BYTES = {"1": 1, "L": 1, "I;16": 2}  # of a pixel in Pillow's memory; of other modes 4
 PART = "one of the files of an image: its own pages alone"
 # What a viewer does with each orientation tag: transpose first, then reverse these axes.
 ORIENTATION = {
@@ -61,12 +62,13 @@ def read_pages(path: Path, raw: bool = False) -> list[Page]:
         raw: take the numbers as stored, for labels and probabilities: no WhiteIsZero, no palette.
 
     Raises:
-        InputError: if it is no image, damaged, or of a kind that is not read.
+        InputError: if it is no image, damaged, of a kind that is not read, or claims what `limits` refuses.
         FileNotFoundError: if there is no such file.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
+    judge_kind(path)
     try:
         if path.suffix.lower() == ".zarr":
             pages = list(_zarr(path))
@@ -117,9 +119,10 @@ def open_grey(path: Path) -> np.ndarray:
 
 def open_plain(path: Path) -> np.ndarray | None:
     """The grey values (H, W) of a plain uncompressed TIFF of one page, mapped; None for every other file."""
-    if Path(path).suffix.lower() in TIFF:
+    if Path(path).suffix.lower() in TIFF and Path(path).is_file():  # a pipe would be waited for
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is told in one sentence
         with contextlib.suppress(Exception), tifffile.TiffFile(path) as file:  # `read_pages` tells what is wrong
+            judge_tiff_pages(path, file)
             page = file.pages[0]
             if page.dtype.kind not in "uif" or _cut_short(file):
                 return None
@@ -203,12 +206,13 @@ def _tiff(path: Path, raw: bool) -> Iterator[Page]:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is told in one sentence
     with contextlib.ExitStack() as opened:
         file = opened.enter_context(tifffile.TiffFile(path))
+        judge_tiff_pages(path, file)
         if _cut_short(file):
             raise InputError(f"{path} is cut short: it ends before its next page")
         size, apart = _tiff_pixel_size(file), _is_part_of_several_files(file, path)
         if apart:  # tifffile would read the other files too, and each image once for each file
             file = opened.enter_context(tifffile.TiffFile(path, is_ome=False))
-        _judge_size(path, sum(series.nbytes for series in file.series))
+        judge_tiff(path, file)
         for series in file.series:
             first = series.keyframe
             if not raw and first.photometric.name in OTHER_COLOURS:
@@ -238,26 +242,6 @@ def _tiff(path: Path, raw: bool) -> Iterator[Page]:
                 turned = np.flip(turned, reversed_axes) if reversed_axes else turned
                 told = ["turned as its orientation tag says"] if transposed or reversed_axes else []
                 yield Page(np.ascontiguousarray(turned), size, (*notes, *told), channels=not colour)
-
-
-def _judge_size(path: Path, size: int) -> None:
-    """Before decoding: does a file claim more bytes of pixels than it can hold, or than this machine can?
-
-    Raises:
-        InputError: above 1 GiB, at 100,000 times the file's own bytes (deflate reaches 1,032) or half the free memory.
-    """
-    if size <= GIBIBYTE:
-        return
-    import psutil  # late: on Linux it loads modules that only Unix has
-
-    claimed, stored, free = size / GIBIBYTE, path.stat().st_size, psutil.virtual_memory().available
-    if size > MOST_COMPRESSED * stored:
-        raise InputError(f"{path} claims {claimed:.1f} GiB of pixels in {stored} bytes: it is damaged")
-    if size > free / 2:
-        raise InputError(
-            f"{path} takes {claimed:.1f} GiB of memory, and half of the {free / GIBIBYTE:.1f} GiB that are free is "
-            "allowed: cut it, or save one uncompressed grey TIFF, which is read piece by piece"
-        )
 
 
 def _is_part_of_several_files(file: tifffile.TiffFile, path: Path) -> bool:
@@ -293,12 +277,12 @@ def _tiff_pixel_size(file: tifffile.TiffFile) -> float | None:
         pixels = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
         pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
         size, unit = pixels.get("PhysicalSizeX"), pixels.get("PhysicalSizeXUnit", "µm")
-        if size and unit in MICROMETRES:
+        if size and unit in MICROMETRES and 0 < float(size) < math.inf:
             return float(size) * MICROMETRES[unit]
     if file.is_imagej:
         unit, tag = file.imagej_metadata.get("unit", ""), file.pages[0].tags.get("XResolution")
         unit = unit.replace("\\u00B5", "µ")
-        if tag is not None and tag.value[0] and unit in MICROMETRES:
+        if tag is not None and all(tag.value) and unit in MICROMETRES:
             return tag.value[1] / tag.value[0] * MICROMETRES[unit]
     return None
 
@@ -310,11 +294,14 @@ def _pillow(path: Path, raw: bool) -> Iterator[Page]:
             if file.format == "PNG" and file.mode in ("RGB", "RGBA") and str(file.tile[0].args).endswith("16B"):
                 raise InputError(f"{path} is a PNG of 16-bit colours: save it as a grey PNG, or as a TIFF")  # or 8 bits
             frames = getattr(file, "n_frames", 1)
-            _judge_size(path, frames * file.width * file.height * len(file.getbands()))
+            judge_pages(path, frames)
+            size = frames * file.width * file.height * PILLOW_BYTES.get(file.mode, 4)
+            judge_size(path, size, path.stat().st_size, copies=3)
             for index in range(frames):
                 file.seek(index)
-                image, notes = ImageOps.exif_transpose(file), []
+                image, notes = file, []
                 if file.getexif().get(0x0112, 1) != 1:
+                    image = ImageOps.exif_transpose(file)
                     notes.append("turned as its orientation tag says")
                 if image.mode == "P" and not raw:
                     image = image.convert("RGB")
@@ -344,6 +331,7 @@ def _zarr(path: Path) -> Iterator[Page]:
             unit = next((one.get("unit", "") for one in named if isinstance(one, dict) and one["name"] == "x"), "")
             steps = [t["scale"] for t in levels[0].get("coordinateTransformations", ()) if t["type"] == "scale"]
             size = steps[0][axes.index("X")] * MICROMETRES[unit] if steps and unit in MICROMETRES else None
+    judge_zarr(path, node)
     axes = axes or "TCZYX"[-node.ndim :]
     array = np.asarray(node)
     for pixels in _planes(array.astype(array.dtype.newbyteorder("="), copy=False), axes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import tracemalloc
 import zlib
@@ -16,7 +17,7 @@ import zarr
 from PIL import Image, ImageOps
 from skimage.color import rgb2gray
 
-from reprolib.data import images
+from reprolib.data import limits
 from reprolib.data.images import (
     Page,
     brightness,
@@ -581,10 +582,61 @@ def test_a_small_file_that_claims_a_huge_image_is_refused_before_memory_is_taken
 
 
 def test_an_image_beyond_half_of_the_free_memory_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "GIBIBYTE", 2**10)
+    monkeypatch.setattr(limits, "GIBIBYTE", 2**10)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=9000))
     tifffile.imwrite(tmp_path / "a.tif", np.arange(4096, dtype=np.uint8).reshape(64, 64))
     assert read_pages(tmp_path / "a.tif")[0].pixels.shape == (64, 64)
     tifffile.imwrite(tmp_path / "b.tif", np.arange(8192, dtype=np.uint16).reshape(64, 128), compression="zlib")
     with pytest.raises(InputError, match=r"b\.tif takes 16.0 GiB of memory, and half of the 8.8 GiB"):
         read_pages(tmp_path / "b.tif")
+
+
+def test_many_pages_that_unpack_to_several_gibibytes_are_refused_before_memory_is_taken(tmp_path):
+    page = np.zeros((12_000, 12_000), np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(page, compression="zstd", rowsperstrip=len(page))
+    whole = (tmp_path / "a.tif").read_bytes()  # its one page again and again
+    (first,) = struct.unpack("<I", whole[4:8])
+    (tags,) = struct.unpack("<H", whole[first : first + 2])
+    pages, end = whole[first : first + 2 + 12 * tags], len(whole)
+    places = [end + k * (len(pages) + 4) for k in range(40)]
+    chain = b"".join(pages + struct.pack("<I", place) for place in (*places[1:], 0))
+    (tmp_path / "a.tif").write_bytes(whole[:4] + struct.pack("<I", end) + whole[8:] + chain)
+    with pytest.raises(InputError, match=r"claims 5\.4 GiB of pixels in .* bytes"):
+        read_pages(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunks", "told"),
+    [
+        ((100_000, 100_000), (4000, 4000), r"claims 9\.3 GiB of pixels"),
+        ((10**9, 1, 1), (10**6, 1, 1), "claims 1000000000 pages"),
+        ((1000, 1000), (1, 1), "claims 1000000 pieces"),
+        ((64, 64), (100_000, 100_000), r"claims 9\.3 GiB of pixels"),
+    ],
+)
+def test_a_zarr_array_that_claims_too_much_is_refused_before_memory_is_taken(tmp_path, shape, chunks, told):
+    zarr.create_array(tmp_path / "a.zarr", shape=shape, chunks=chunks, dtype="uint8")
+    with pytest.raises(InputError, match=told):
+        read_pages(tmp_path / "a.zarr")
+
+
+def test_planes_that_ome_metadata_claims_are_counted_before_they_are_made(tmp_path):
+    tifffile.imwrite(tmp_path / "a.ome.tif", GREY, metadata={"axes": "YX"})
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
+        claimed = file.ome_metadata.replace('SizeT="1"', 'SizeT="9999999"')
+    tifffile.imwrite(tmp_path / "a.ome.tif", GREY, description=claimed, metadata=None)
+    with pytest.raises(InputError, match=r"a\.ome\.tif claims 9999999 pages, and 65536 are allowed"):
+        read_pages(tmp_path / "a.ome.tif")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
+def test_a_pipe_is_refused_by_every_reader_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.tif")
+    zarr.create_array(tmp_path / "b.zarr", shape=(64, 64), chunks=(64, 64), dtype="uint8")
+    os.mkfifo(tmp_path / "b.zarr" / "c")
+    for read in (read_pages, open_grey):
+        for name in ("a.tif", "b.zarr"):
+            with pytest.raises(InputError, match="is a pipe, socket or device, no image"):
+                read(tmp_path / name)
+    assert open_plain(tmp_path / "a.tif") is None
