@@ -78,9 +78,13 @@ def read_pages(path: Path, raw: bool = False) -> list[Page]:
             pages = list(_pillow(path, raw))
     except InputError:
         raise
+    except MemoryError as error:
+        raise InputError(f"{path} needs more memory than there is: it is damaged, or must be cut") from error
     except Exception as error:  # the libraries raise a dozen kinds on damaged files
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(f"{path} cannot be read as an image ({reason})") from error
+    if not pages:
+        raise InputError(f"{path} holds no image")
     for page in pages:
         if page.pixels.dtype.kind not in "buif" or page.pixels.size == 0:
             raise InputError(f"{path} holds {page.pixels.dtype} pixels {page.pixels.shape}: that is no image")

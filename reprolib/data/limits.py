@@ -75,11 +75,19 @@ def judge_tiff_pages(path: Path, file: tifffile.TiffFile) -> None:
 
 
 def judge_tiff(path: Path, file: tifffile.TiffFile) -> None:
-    """Judge all pixels of a TIFF whose pages are judged, and its largest strip or tile."""
+    """Judge all pixels of a TIFF whose pages are judged, its largest strip or tile, and that it has all of them.
+
+    Raises:
+        InputError: as `judge_size`, or if a page has fewer strips or tiles than its size needs.
+    """
     stored = path.stat().st_size
     judge_size(path, sum(one.nbytes for one in file.series), stored)
     for one in file.series:
-        judge_size(path, math.prod(one.keyframe.chunks) * one.keyframe.dtype.itemsize, stored)
+        first = one.keyframe
+        judge_size(path, math.prod(first.chunks) * first.dtype.itemsize, stored)
+        needed, held = math.prod(first.chunked), min(len(page.dataoffsets) for page in one.pages if page is not None)
+        if held < needed and not first.is_contiguous:
+            raise InputError(f"{path} is damaged: a page of it needs {needed} strips or tiles, and holds {held}")
 
 
 def judge_zarr(path: Path, array) -> None:
