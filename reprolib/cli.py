@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @click.group(help="U-Net (Ronneberger, Fischer, Brox, 2015), reproduced.", no_args_is_help=True)
 def commands():
     for name in ("SIGTERM", "SIGHUP"):  # told to end, it ends as after Ctrl-C: with its children, and nothing half done
-        if hasattr(signal, name):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:  # as under nohup
             signal.signal(getattr(signal, name), signal.default_int_handler)
 
 
@@ -302,7 +302,7 @@ def book(action: str, names: tuple[str, ...]) -> int:
 
     CHAPTER: to publish these alone, such as 03_overlap_tile.
     """
-    from reprolib.site import build, serve
+    from reprolib.site import build, serve, swap
 
     if action != "publish" and names:
         raise click.UsageError(f"{action} takes no chapter names: it is about the whole book")
@@ -313,8 +313,10 @@ def book(action: str, names: tuple[str, ...]) -> int:
     elif action == "pdf":
         from reprolib.site import pdf
 
-        print(f"The book as a PDF: {pdf.write_pdf(build.BUILD / 'html', pdf.contents(build.ROOT / '_toc.yml'))}")
-        pdf.offer(build.BUILD / "html", "book/index")
+        html = build.BUILD / "html"
+        with swap.alone(html):
+            print(f"The book as a PDF: {pdf.write_pdf(html, pdf.contents(build.ROOT / '_toc.yml'))}")
+            pdf.offer(html, "book/index")
     else:
         build.build()
     return 0

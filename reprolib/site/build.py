@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import subprocess
-import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -36,7 +36,9 @@ from reprolib.printing import markdown
 from reprolib.progress import duration
 from reprolib.site import alive, status
 from reprolib.site.chapters import BOOK, Execution, chapters, code_hash, needs, parameters, read, run, strip
+from reprolib.site.child import COMMAND, tied
 from reprolib.site.status import Shown
+from reprolib.site.swap import alone, aside, swap
 
 ROOT = BOOK.parent
 BUILD = ROOT / "_build"
@@ -80,10 +82,10 @@ def execute_all(paths: Sequence[Path], folder: Path) -> dict[str, Execution]:
     earlier = _read_records(BOOK / PUBLISHED)
     expected = {path: earlier[path.stem].seconds if path.stem in earlier else 10.0 for path in paths}
     executed, failed, finished, begin = {}, [], 0.0, time.perf_counter()
-    pool = ThreadPoolExecutor(at_once)
+    pool, ended = ThreadPoolExecutor(at_once), threading.Event()
     try:
         futures = {
-            pool.submit(run, path, folder / path.name, log=False, threads=cores // at_once): path
+            pool.submit(run, path, folder / path.name, log=False, threads=cores // at_once, ended=ended): path
             for path in sorted(paths, key=expected.__getitem__, reverse=True)
         }
         for number, future in enumerate(as_completed(futures), 1):
@@ -100,6 +102,7 @@ def execute_all(paths: Sequence[Path], folder: Path) -> dict[str, Execution]:
             left = (time.perf_counter() - begin) * (sum(expected.values()) / finished - 1)
             print(f"[{number}/{len(paths)}] {path.stem}: {note}; {duration(left)} left", flush=True)
     finally:
+        ended.set()
         pool.shutdown(cancel_futures=True)  # an interrupt ends the chapters under way, and no other begins
     if failed:
         raise Failed(f"{len(failed)} of {len(paths)} chapters failed. " + " ".join(sorted(failed)))
@@ -110,26 +113,32 @@ def execute_all(paths: Sequence[Path], folder: Path) -> dict[str, Execution]:
 
 
 def build() -> None:
-    """Execute every chapter and build the site; prints which outputs each page shows, and where the site lies."""
-    execute_all(chapters(), BUILD / "executed")
-    for item in assemble():
-        print(f"{item.chapter}: {item.source} ({item.why})")
-    print(f"The book is at {build_site()}")
+    """Execute every chapter and build the site; prints which outputs each page shows, and where the site lies.
+
+    Until the new site is complete the old one stays as it is. Raises Busy where another process builds it.
+    """
+    with alone(BUILD / "html"):
+        execute_all(chapters(), BUILD / "executed")
+        for item in assemble():
+            print(f"{item.chapter}: {item.source} ({item.why})")
+        print(f"The book is at {build_site()}")
 
 
 def publish(names: Sequence[str] = (), folder: Path = BOOK) -> None:
     """Execute chapters (all, or those named) on the real data and store the stripped results in `folder`.
 
-    Raises MissingData where a data set that one needs is absent. Nothing is stored unless all ran.
+    Raises MissingData where a data set that one needs is absent, Busy where another process publishes. Nothing is
+    stored unless all ran.
     """
     paths = chapters(names, folder)
     absent = sorted({name for path in paths for name in needs(path) if not data.present(name)})
     if absent:
         raise MissingData(f"Chapters are published from the real data only; absent: {', '.join(absent)}.")
-    executed = execute_all(paths, BUILD / "published")
-    for path in paths:
-        strip(BUILD / "published" / path.name, path)
-    _write_records(folder / PUBLISHED, _read_records(folder / PUBLISHED) | executed)
+    with alone(BUILD / "published"):
+        executed = execute_all(paths, BUILD / "published")
+        for path in paths:
+            strip(BUILD / "published" / path.name, path)
+        _write_records(folder / PUBLISHED, _read_records(folder / PUBLISHED) | executed)
 
 
 def choose(chapter: Path, fresh: Execution | None, published: Execution | None) -> Shown:
@@ -224,39 +233,43 @@ def parameters_table(paths: Sequence[Path]) -> str:
 
 
 def build_site(source: Path = BUILD / "source", folder: Path = ROOT) -> Path:
-    """Build the assembled book with stored outputs, every warning an error, into `folder`/_build/html.
+    """Build the assembled book with stored outputs, every warning an error; then it replaces `folder`/_build/html.
 
     Returns the path of index.html. Raises Failed where jupyter-book fails, or where index.html or a
-    chapter's page is missing or empty.
+    chapter's page is missing or empty; the site that was there stays then.
     """
-    html = folder / "_build" / "html"
-    shutil.rmtree(html, ignore_errors=True)  # an older page must not pass for a new one
-    shutil.rmtree(folder / "_build" / ".doctrees", ignore_errors=True)
-    program = "from jupyter_book.cli.main import main; main()"
-    command = [sys.executable, "-c", program, "build", str(source), "--path-output", str(folder)]
-    built = subprocess.run(
-        [*command, "--quiet", "-W", "-n", "--keep-going"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if built.returncode != 0:
-        raise Failed(f"jupyter-book failed:\n{built.stdout.strip()}")
-    pages = [
-        html / "index.html",
-        *(html / "book" / f"{path.stem}.html" for path in chapters(folder=source / "book")),
-    ]
-    for page in pages:
-        if not page.is_file() or page.stat().st_size == 0:
-            raise Failed(f"jupyter-book built no page {page.relative_to(html)}:\n{built.stdout.strip()}")
-    for page in [*html.glob("*.html"), *html.glob("book/*.html")]:
-        write_text(page, tidy(page.read_text(encoding="utf-8")))
-    for picture in html.glob("_images/*.png"):
-        if picture.stat().st_size > HEAVY:
-            with Image.open(picture) as opened:
-                few = opened.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, kmeans=4, dither=Image.Dither.NONE)
-            few.save(picture, optimize=True)
-    return pages[0]
+    site = (folder / "_build" / "html").resolve()
+    with aside(site) as work:
+        command = [*COMMAND, "jupyter_book.cli.main:main", "build", str(source), "--path-output", str(work)]
+        with tied() as stdin:
+            built = subprocess.run(
+                [*command, "--quiet", "-W", "-n", "--keep-going"],
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        if built.returncode != 0:
+            raise Failed(f"jupyter-book failed:\n{built.stdout.strip()}")
+        html = work / "_build" / "html"
+        for page in ("index", *(f"book/{path.stem}" for path in chapters(folder=source / "book"))):
+            written = html / f"{page}.html"
+            if not written.is_file() or written.stat().st_size == 0:
+                raise Failed(f"jupyter-book built no page {page}.html:\n{built.stdout.strip()}")
+        for page in [*html.glob("*.html"), *html.glob("book/*.html")]:
+            write_text(page, tidy(page.read_text(encoding="utf-8")))
+        for picture in html.glob("_images/*.png"):
+            if picture.stat().st_size > HEAVY:
+                lighten(picture)
+        swap(html, site)
+    return site / "index.html"
+
+
+def lighten(picture: Path) -> None:
+    """Reduce a picture's colours to 256."""
+    with Image.open(picture) as opened:
+        few = opened.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, kmeans=4, dither=Image.Dither.NONE)
+    few.save(picture, optimize=True)
 
 
 def tidy(html: str) -> str:

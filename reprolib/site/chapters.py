@@ -10,13 +10,13 @@ import ast
 import contextlib
 import dataclasses
 import datetime
+import glob
 import hashlib
 import json
 import math
 import os
-import subprocess
-import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +31,7 @@ from reprolib import data
 from reprolib.errors import Failed, InputError, nearest
 from reprolib.files import PROJECT, write_text
 from reprolib.parsing import parse
+from reprolib.site.child import COMMAND, tied
 
 BOOK = PROJECT / "book"
 LOOK_EVERY = 0.2  # seconds, at the memory of a chapter under way
@@ -176,12 +177,14 @@ def run(
     values: Mapping[str, object] | None = None,
     log: bool = True,
     threads: int | None = None,
+    ended: threading.Event | None = None,
 ) -> Execution:
     """Execute a chapter with papermill into another file, in the kernel python3, in the chapter's folder.
 
     `values` set parameters (see `check`). The output is written aside and renamed when the last cell has run;
-    a failing chapter leaves none, and raises Failed naming the cell. `log` shows the chapter's output
-    meanwhile, on stderr. `threads` limits what the chapter computes on; None leaves it to PyTorch and Numba.
+    a failing chapter leaves none, and raises Failed naming the cell. What a killed run left beside the output is
+    removed. `log` shows the chapter's output meanwhile, on stderr. `threads` limits what the chapter computes on; None
+    leaves it to PyTorch and Numba. Setting `ended` ends the chapter, which raises Failed.
     """
     chapter, output = Path(chapter).resolve(), Path(output).resolve()
     notebook, wanted, typed = read(chapter), needs(chapter), check(chapter, values or {})
@@ -191,8 +194,9 @@ def run(
         raise InputError(f"The output must be a notebook (*.ipynb), not {output.name!r}.")
     missing = tuple(name for name in wanted if not data.present(name))
     output.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(output)
     aside = output.with_name(f".{output.stem}.partial.{os.getpid()}.ipynb")
-    command = [sys.executable, "-m", "papermill", str(chapter), str(aside), "--kernel", "python3"]
+    command = [*COMMAND, "papermill.cli:papermill", str(chapter), str(aside), "--kernel", "python3"]
     command += ["--cwd", str(chapter.parent), "--no-progress-bar", "--parameters_yaml", yaml.safe_dump(typed)]
     command += ["--log-output"] if log else []
     limits = {} if threads is None else dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), str(threads))
@@ -200,7 +204,7 @@ def run(
     begin = time.perf_counter()
     try:
         with tempfile.TemporaryFile("w+") as messages:
-            code, peak = _wait(command, None if log else messages, os.environ | limits)
+            code, peak = _wait(command, None if log else messages, os.environ | limits, ended)
             seconds = time.perf_counter() - begin
             if code != 0:
                 messages.seek(0)
@@ -211,26 +215,47 @@ def run(
     return Execution(chapter.stem, code_hash(notebook), wanted, missing, date, round(seconds, 1), round(peak, 1))
 
 
-def _wait(command: list[str], messages, environment: Mapping[str, str]) -> tuple[int, float]:
-    """Exit status of a command, and the largest resident size (MiB) seen of it and its children together."""
-    process = psutil.Popen(command, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, env=environment)
-    peak = 0
+def _remove_leftovers(output: Path) -> None:
+    """Remove what processes that are gone left beside an output that they did not finish."""
+    for left in output.parent.glob(f".{glob.escape(output.stem)}.partial.*.ipynb"):
+        number = left.name.split(".")[-2]
+        with contextlib.suppress(FileNotFoundError):  # another run may be faster
+            if number.isdigit() and not _was_there(int(number), left.stat().st_mtime):
+                left.unlink()
+
+
+def _was_there(number: int, moment: float) -> bool:
+    """Whether a process runs that ran at that moment too: numbers are given anew."""
     try:
-        while process.poll() is None:
-            with contextlib.suppress(psutil.NoSuchProcess):  # one may end meanwhile
-                family = [process, *process.children(recursive=True)]
-                peak = max(peak, sum(one.memory_info().rss for one in family))
-            time.sleep(LOOK_EVERY)
-    except BaseException:  # an interrupt: papermill's kernel outlives it unless it is told to end too
-        with contextlib.suppress(psutil.NoSuchProcess):
-            family = [process, *process.children(recursive=True)]
-            for one in family:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    one.terminate()
-            for one in psutil.wait_procs(family, timeout=5)[1]:
+        return psutil.Process(number).create_time() < moment + 1
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _wait(
+    command: list[str], messages, environment: Mapping[str, str], ended: threading.Event | None
+) -> tuple[int, float]:
+    """Exit status of a command, and the largest resident size (MiB) seen of it and its children together.
+
+    Whatever ends the waiting, an interrupt or `ended`, ends the command and its children too.
+    """
+    peak = 0
+    with contextlib.ExitStack() as last:
+        stdin = last.enter_context(tied())
+        process = psutil.Popen(command, stdin=stdin, stdout=messages, stderr=messages, env=environment)
+        try:
+            while process.poll() is None:
+                if ended is not None and ended.is_set():
+                    raise Failed("told to end with the others")
+                with contextlib.suppress(psutil.NoSuchProcess):  # one may end meanwhile
+                    family = [process, *process.children(recursive=True)]
+                    peak = max(peak, sum(one.memory_info().rss for one in family))
+                time.sleep(LOOK_EVERY)
+        except BaseException:
+            last.close()
+            for one in psutil.wait_procs([process], timeout=10)[1]:
                 one.kill()
-        process.wait()
-        raise
+            raise
     return process.returncode, peak / 2**20
 
 

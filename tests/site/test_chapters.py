@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -37,6 +38,8 @@ MACHINE = {
     "versions": {"numpy": "2.4.6"},
     "data": {"isbi2012": {"train-volume.tif": "abc"}},
 }
+
+unix = pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
 
 
 def _chapter(path: Path, *code: str, needs=(), parameters=PARAMETERS, outputs=()) -> Path:
@@ -146,22 +149,83 @@ def test_a_failing_chapter_names_its_cell_and_leaves_no_file(tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
-def test_a_run_that_is_told_to_end_takes_its_kernel_along_and_leaves_no_file(tmp_path, sent):
+@contextlib.contextmanager
+def _under_way(folder: Path):
+    """`reprolib run` in a process of its own, and its kernel, in the midst of a cell of five minutes."""
     mark = "import os, time\nfrom pathlib import Path\nPath('kernel').write_text(str(os.getpid()))\ntime.sleep(300)"
-    path = _chapter(tmp_path / "book" / "a.ipynb", mark)
-    words = [sys.executable, "-m", "reprolib.cli", "run", str(path), "-o", str(tmp_path / "out" / "a.ipynb")]
+    path = _chapter(folder / "book" / "a.ipynb", mark)
+    words = [sys.executable, "-m", "reprolib.cli", "run", str(path), "-o", str(folder / "out" / "a.ipynb")]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-    there = tmp_path / "book" / "kernel"
+    there = folder / "book" / "kernel"
     while not (there.exists() and there.read_text()):
         assert process.poll() is None
         time.sleep(0.1)
-    kernel = psutil.Process(int(there.read_text()))
-    process.send_signal(sent)
-    assert "interrupted" in process.communicate(timeout=60)[1] and process.returncode == 130
-    assert psutil.wait_procs([kernel], timeout=10)[1] == []
+    yield process, psutil.Process(int(there.read_text()))
+    process.kill()
+
+
+@unix
+@pytest.mark.parametrize("sent", [(signal.SIGTERM,), (signal.SIGHUP,), (signal.SIGTERM,) * 3], ids=str)
+def test_a_run_that_is_told_to_end_takes_its_kernel_along_and_leaves_no_file(tmp_path, sent):
+    with _under_way(tmp_path) as (process, kernel):
+        for one in sent:
+            process.send_signal(one)
+        assert "interrupted" in process.communicate(timeout=60)[1] and process.returncode == 130
+        assert psutil.wait_procs([kernel], timeout=10)[1] == []
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@unix
+def test_a_run_that_is_killed_takes_its_kernel_along_and_the_next_one_removes_what_it_left(tmp_path):
+    with _under_way(tmp_path) as (process, kernel):
+        family = [kernel, *psutil.Process(process.pid).children(recursive=True)]
+        process.kill()
+        process.communicate(timeout=60)
+        assert psutil.wait_procs(family, timeout=10)[1] == []
+    (left,) = (tmp_path / "out").iterdir()
+    assert left.name == f".a.partial.{process.pid}.ipynb"
+    reused = left.with_name(f".a.partial.{os.getpid()}.ipynb")
+    reused.touch()
+    os.utime(reused, (0, 0))  # of an earlier process of the same number
+    others = {left.with_name(f".a.partial.{os.getppid()}.ipynb"), left.with_name(f".ab.partial.{process.pid}.ipynb")}
+    for other in others:
+        other.touch()
+    chapters.run(_chapter(tmp_path / "b.ipynb", "1"), tmp_path / "out" / "a.ipynb", log=False)
+    assert set((tmp_path / "out").iterdir()) == {tmp_path / "out" / "a.ipynb", *others}
+
+
+@unix
+def test_a_build_that_is_told_to_end_ends_the_chapters_under_way(tmp_path):
+    mark = "import os, time\nfrom pathlib import Path\nPath(f'{os.getpid()}.kernel').write_text('')\ntime.sleep(300)"
+    for name in "ab":
+        _chapter(tmp_path / "book" / f"{name}.ipynb", mark)
+    program = f"""
+import signal
+from pathlib import Path
+from reprolib.site import build
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+build.execute_all(sorted(Path({str(tmp_path / "book")!r}).glob("*.ipynb")), Path({str(tmp_path / "out")!r}))
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    expected = min(2, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else 1
+    while len(there := list((tmp_path / "book").glob("*.kernel"))) < expected:
+        assert process.poll() is None
+        time.sleep(0.1)
+    kernels = [psutil.Process(int(path.stem)) for path in there]
+    process.terminate()
+    assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
+    assert psutil.wait_procs(kernels, timeout=10)[1] == [] and list((tmp_path / "out").iterdir()) == []
+
+
+@unix
+def test_a_program_that_was_told_to_outlive_its_terminal_does(tmp_path):
+    program = (
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from reprolib import cli; cli.main(['plan', '--help']); cli.commands.callback()\n"
+        "print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, signal.getsignal(signal.SIGTERM).__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "True default_int_handler", done.stderr
 
 
 def test_all_chapters_are_tried_at_once_on_a_share_of_the_cores(tmp_path, capsys):

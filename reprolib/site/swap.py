@@ -1,0 +1,78 @@
+"""A folder that is made anew is made aside and swapped in whole; one process at a time makes it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from reprolib.errors import Busy
+from reprolib.files import write_text
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder that is about to be made; what a process that was killed over it left is put right first.
+
+    Raises:
+        Busy: if another process holds it; the message says which.
+    """
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock, holder = FileLock(_beside(folder, "lock"), timeout=0), _beside(folder, "holder")
+    try:
+        lock.acquire()
+    except Timeout:
+        who = holder.read_text(encoding="utf-8") if holder.is_file() else "another process"
+        raise Busy(f"{who} makes {folder}: wait for it, or end it") from None
+    try:
+        _put_right(folder)
+        write_text(holder, f"process {os.getpid()}, since {datetime.datetime.now():%Y-%m-%d %H:%M},")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+@contextlib.contextmanager
+def aside(folder: Path) -> Iterator[Path]:
+    """An empty folder beside ``folder`` to work in; removed at the end, whatever happens."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def swap(new: Path, folder: Path) -> None:
+    """Put ``new``, a folder of the same disk, in the place of ``folder``; the old one is deleted afterwards."""
+    old = _beside(folder, "old")
+    if folder.exists():
+        folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(folder: Path, what: str) -> Path:
+    return folder.with_name(f".{folder.name}.{what}")
+
+
+def _put_right(folder: Path) -> None:
+    """Bring an old folder back that lost its place to nothing, and remove what dead processes worked in."""
+    old = _beside(folder, "old")
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    for left in (old, *folder.parent.glob(f".{folder.name}.*.part")):
+        shutil.rmtree(left, ignore_errors=True)
