@@ -29,7 +29,7 @@ from PIL import Image
 
 from reprolib import data
 from reprolib.claims import chinese, done, listing, primary
-from reprolib.errors import Failed, MissingData
+from reprolib.errors import Failed, InputError, MissingData
 from reprolib.files import write_text
 from reprolib.plan import purposes
 from reprolib.printing import markdown
@@ -300,8 +300,11 @@ def _write_records(path: Path, records: Mapping[str, Execution]) -> None:
 def _read_records(path: Path) -> dict[str, Execution]:
     if not path.is_file():
         return {}
-    entries = json.loads(path.read_text(encoding="utf-8"))
-    return {
-        name: Execution(**entry | {"needs": tuple(entry["needs"]), "missing": tuple(entry["missing"])})
-        for name, entry in entries.items()
-    }
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            name: Execution(**entry | {"needs": tuple(entry["needs"]), "missing": tuple(entry["missing"])})
+            for name, entry in entries.items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise InputError(f"{path} holds no records of executions: bring it back from git, or publish anew.") from None

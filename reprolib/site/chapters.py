@@ -32,6 +32,7 @@ from reprolib.errors import Failed, InputError, nearest
 from reprolib.files import PROJECT, write_text
 from reprolib.parsing import parse
 from reprolib.site.child import COMMAND, tied
+from reprolib.site.notebooks import read, reason
 
 BOOK = PROJECT / "book"
 LOOK_EVERY = 0.2  # seconds, at the memory of a chapter under way
@@ -82,19 +83,14 @@ def chapters(names: Sequence[str] = (), folder: Path = BOOK) -> list[Path]:
 
 def titles(folder: Path = BOOK) -> dict[str, str]:
     """The heading of each chapter by the notebook's name, in order."""
-    return {path.stem: read(path).cells[0].source.split("\n")[0].removeprefix("# ") for path in chapters(folder=folder)}
+    return {path.stem: _title(path) for path in chapters(folder=folder)}
 
 
-def read(path: str | Path) -> nbformat.NotebookNode:
-    """A chapter as a notebook. Raises FileNotFoundError or ValueError with one sentence where it is none."""
-    path = Path(path)
-    if not path.is_file():
-        near = [p.name for p in path.parent.glob("*.ipynb")] if path.parent.is_dir() else []
-        raise FileNotFoundError(f"There is no chapter {str(path)!r}: {nearest(path.name, near)}")
-    try:
-        return nbformat.read(path, as_version=4)
-    except Exception as error:  # nbformat raises many kinds for a file that is no notebook
-        raise InputError(f"{path} is not a notebook of format 4 ({type(error).__name__}).") from None
+def _title(path: Path) -> str:
+    cells = read(path).cells
+    if not cells or not cells[0].source.startswith("# "):
+        raise InputError(f"{path} has no title: its first cell must begin with a heading, # TITLE.")
+    return cells[0].source.split("\n")[0].removeprefix("# ")
 
 
 def needs(path: str | Path) -> tuple[str, ...]:
@@ -120,16 +116,20 @@ def parameters(path: str | Path) -> dict[str, Parameter]:
     tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     if not tagged:
         return {}
-    read_by_papermill = papermill.inspect_notebook(path)
+    try:
+        read_by_papermill = papermill.inspect_notebook(path)
+        statements = ast.parse(tagged[0].source).body
+    except Exception as error:  # papermill raises what it meets
+        raise InputError(f"{path}: its parameters cannot be read ({reason(error)}).") from None
     found = {}
-    for node in ast.parse(tagged[0].source).body:
+    for node in statements:
         target = node.target if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [None])[0]
         if not isinstance(target, ast.Name):
             continue
         entry = read_by_papermill.get(target.id)
         try:
             default = ast.literal_eval(node.value)
-        except ValueError:
+        except (ValueError, TypeError, MemoryError, RecursionError):
             entry = None
         if entry is None:
             raise InputError(
@@ -261,8 +261,8 @@ def _wait(
 
 def _error(executed: Path, messages: str) -> str:
     """The failing cell's error where one is stored, else the last line that papermill printed."""
-    if executed.is_file():
-        for cell in nbformat.read(executed, as_version=4).cells:
+    with contextlib.suppress(FileNotFoundError, InputError):  # papermill may have been killed while it wrote
+        for cell in read(executed).cells:
             for out in cell.get("outputs", []):
                 if out.output_type == "error":
                     return f"cell [{cell.execution_count}] raised {out.ename}: {out.evalue}"
