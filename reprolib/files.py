@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -25,8 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         InputError: if ``path`` is there and no plain file: a link, pipe, device or folder is not replaced.
     """
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise InputError(f"{path} is {_kind(path)}, which is not replaced by a file: give another name, or remove it")
+    check_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -41,10 +43,43 @@ def replacing(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def check_target(path: Path) -> None:
+    """Before long work: may a result be written to this name?
+
+    Raises:
+        InputError: if it is there and no plain file: a link, pipe, device or folder is not replaced.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise InputError(f"{path} is {_kind(path)}, which is not replaced by a file: give another name, or remove it")
+
+
+def check_room(folder: Path, size: int = 0) -> None:
+    """Before long work: can files of ``size`` bytes be written to this folder, which need not be there yet?
+
+    Raises:
+        InputError: if it is no folder, or may not be written to, or the disk has less room.
+    """
+    folder = Path(folder)
+    there = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
+    if not there.is_dir():
+        raise InputError(f"{there} is {_kind(there)}, no folder: results need a folder, give another")
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written to ({error.strerror}): give another folder") from error
+    if (free := shutil.disk_usage(there).free) < size:
+        raise InputError(
+            f"the disk of {folder} has {free / 2**20:.1f} MiB free, and {size / 2**20:.1f} MiB are needed: make room, "
+            "or give another folder"
+        )
+
+
 def _kind(path: Path) -> str:
-    """What is there instead of a plain file."""
+    """What is there instead of what should be."""
     if path.is_symlink():
         return f"a link to {os.readlink(path)}"
+    if path.is_file():
+        return "a file"
     return "a folder" if path.is_dir() else "a pipe" if path.is_fifo() else "a device or socket"
 
 
@@ -55,7 +90,11 @@ def reserve(file: IO, size: int) -> None:
         OSError: if the disk has no room for them. Where the system cannot reserve, nothing happens.
     """
     if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file.fileno(), 0, size)
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):  # not on this kind of disk
+                raise
 
 
 def _umask() -> int:

@@ -22,7 +22,7 @@ from reprolib.augment import warp
 from reprolib.errors import InputError
 from reprolib.evaluation import score
 from reprolib.experiment import Experiment
-from reprolib.files import cache_folder
+from reprolib.files import cache_folder, check_room
 from reprolib.loss import weighted_cross_entropy
 from reprolib.model import UNet
 from reprolib.progress import Progress, Report
@@ -35,6 +35,7 @@ from reprolib.runs.weights import load_weights, save_weights, start_path
 from reprolib.sampling import Sample, derived_seed, draw_samples, prepare
 
 CHECKPOINT_EVERY = 120.0  # seconds
+CHECKPOINT_BYTES = 12  # a parameter: its value and Adam's two moments
 LOOK_EVERY = 60.0  # seconds
 Look = Callable[[nn.Module, int], None]
 FETCH = {"cpu": 1, "cuda": 50, "mps": 50}  # steps whose losses are fetched together
@@ -71,7 +72,8 @@ def train(
         look: called with the network about once a minute of training, and the steps that it has had.
 
     Raises:
-        ValueError: if the fold does not exist, the data set is not the experiment's, or the training diverges.
+        ValueError: if the fold does not exist, the data set is not the experiment's, the folder cannot be written to or
+            lacks room, or the training diverges.
         reprolib.data.MissingData: if the data set is not on this machine.
     """
     folder = folder or cache_folder() / "runs"
@@ -87,6 +89,10 @@ def train(
         raise InputError(
             f"the experiment is for channels {experiment.channels}, and the images have {dataset.channels}"
         )
+    with torch.device("meta"):  # counts, and takes no memory
+        parameters = sum(values.numel() for values in build(experiment).parameters())
+    for place in (folder, checkpoint_path(experiment).parent):
+        check_room(place, CHECKPOINT_BYTES * parameters)
     if experiment.test:
         score.second_test(experiment)  # what it lacks is told now, not after the training
     with holding(experiment):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import shutil
+import tempfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -99,3 +103,43 @@ def test_space_is_taken_before_anything_is_written_and_what_is_there_stays(tmp_p
         files.reserve(file, 10_000_000)
     assert sparse * 512 < 10_000_000 <= path.stat().st_blocks * 512
     assert path.read_bytes()[:5] == b"head\0" and path.stat().st_size == 10_000_000
+
+
+def test_room_is_looked_for_where_a_folder_will_be_and_nothing_is_left_there(tmp_path):
+    files.check_room(tmp_path / "new" / "deeper", 1000)
+    files.check_room(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("make", "kind"), [(_link, "a link to"), (os.mkfifo, "a pipe"), (os.mknod, "a file")])
+def test_results_are_not_written_below_what_is_no_folder(tmp_path, make, kind):
+    make(tmp_path / "file")
+    with pytest.raises(InputError, match=f"file is {kind}.*no folder: results need a folder"):
+        files.check_room(tmp_path / "file" / "below")
+
+
+def test_a_disk_with_too_little_room_is_told_with_both_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 2**20))
+    files.check_room(tmp_path, 3 * 2**20)
+    with pytest.raises(InputError, match=r"has 3\.0 MiB free, and 4\.0 MiB are needed: make room"):
+        files.check_room(tmp_path, 4 * 2**20)
+
+
+def test_a_folder_that_may_not_be_written_to_is_told(tmp_path, monkeypatch):
+    def refuse(dir):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(InputError, match=r"cannot be written to \(Permission denied\): give another folder"):
+        files.check_room(tmp_path / "new")
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot reserve space")
+@pytest.mark.parametrize(("number", "told"), [(errno.EOPNOTSUPP, False), (errno.ENOSPC, True)])
+def test_a_disk_that_cannot_reserve_is_used_all_the_same(tmp_path, monkeypatch, number, told):
+    def allocate(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "posix_fallocate", allocate)
+    with (tmp_path / "file").open("wb") as file, pytest.raises(OSError) if told else contextlib.nullcontext():
+        files.reserve(file, 10)

@@ -8,11 +8,13 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from reprolib import data, sampling, train
 from reprolib.augment import augment, warp
 from reprolib.data.dataset import Dataset
+from reprolib.errors import InputError
 from reprolib.evaluation import score
 from reprolib.evaluation.prediction import covering_tile
 from reprolib.experiment import Experiment
@@ -618,3 +621,16 @@ def test_a_fold_that_is_not_there_is_refused_before_any_step(cache):
     with pytest.raises(ValueError, match="phantom-dic has no fold 3: choose 1 to 2"):
         train.train(SMALL.replace(fold=3), "cpu", None, dataset=tiny())
     assert not [path for path in cache.rglob("*.*") if path.suffix != ".lock"]
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+def test_a_training_without_room_for_its_checkpoint_is_refused_before_any_step(cache, tmp_path, monkeypatch, kind):
+    experiment = Experiment(data="phantom-em", width=2, tile=188, steps=1, optimiser=kind)
+    monkeypatch.setattr(train, "run_steps", lambda *_: pytest.fail("a step was taken"))
+    size = 12 * sum(values.numel() for values in train.build(experiment).parameters())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=size - 1))
+    with pytest.raises(InputError, match="MiB are needed: make room"):
+        train.train(experiment, "cpu", None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file is a file, no folder"):
+        train.train(experiment, "cpu", None, tmp_path / "file")

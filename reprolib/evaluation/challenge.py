@@ -26,7 +26,7 @@ from reprolib.evaluation.metric import ERRORS, ISBI2012
 from reprolib.evaluation.paper import PAPER_SEG, TABLE_1, Entry
 from reprolib.evaluation.score import curves
 from reprolib.evaluation.scores import converter
-from reprolib.files import pixel_hash, write_text
+from reprolib.files import check_room, check_target, pixel_hash, write_text
 from reprolib.printing import text_table
 
 SLICES, SIDE = 30, 512  # number of the test slices, and their side in px
@@ -223,6 +223,9 @@ def report(
     """
     if name not in REAL:
         raise InputError(f"there is no challenge {name!r}: {nearest(name, REAL)}")
+    if kept:
+        check_target(kept)
+        check_room(kept.parent)
     if name == "isbi2012":
         probability = read_stack(given)
         truth, note = read_labels(labels) if labels else (data.test_labels(), "")

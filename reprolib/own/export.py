@@ -16,10 +16,12 @@ from reprolib.errors import InputError
 from reprolib.evaluation import ctc
 from reprolib.evaluation.cells import SMALLEST
 from reprolib.evaluation.prediction import predict_as_trained
-from reprolib.files import replacing
+from reprolib.files import check_room, check_target, replacing
 from reprolib.progress import Progress, Report
 from reprolib.runs.records import Record
 from reprolib.tiling import SEVEN_ROTATIONS
+
+ROOM = 2**26  # bytes: of the largest of what is written
 
 
 def export(
@@ -59,6 +61,9 @@ def export(
     folds = [run.experiment.fold for run in runs]
     if names[0] != "isbi2012" and len(set(folds)) < len(folds):
         raise InputError("two runs hold out the same video, and each would write its masks: give one of them")
+    if names[0] == "isbi2012":
+        check_target(output)
+    check_room(output.parent if names[0] == "isbi2012" else output, ROOM)
     angles = SEVEN_ROTATIONS if rotations else (0.0,)
     if names[0] == "isbi2012":
         return _slices(runs, output, angles, report)

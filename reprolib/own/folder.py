@@ -11,7 +11,7 @@ from reprolib.data.dataset import OWN, Dataset, blocks, padded
 from reprolib.data.images import Page, read_pages, select, usual_channels
 from reprolib.data.published import data_folders
 from reprolib.errors import InputError, check_choice
-from reprolib.files import PROJECT, pixel_hash
+from reprolib.files import PROJECT, check_room, pixel_hash
 from reprolib.own.labels import Labels, class_codes, consecutive, instances, number_classes
 from reprolib.own.overlay import save_overlay
 from reprolib.own.pairs import Pair, find_pairs
@@ -142,6 +142,8 @@ def check(
         overlays: a folder to write each image to, with the outlines of its objects.
         ignore, task: as `read_folder`.
     """
+    if overlays:
+        check_room(overlays)
     rows, objects = [("image", "size, px", "type", "values", task, "what was made of it")], []
     found = read_folder(folder, ignore, task)
     channels = usual_channels(one.page for one in found if one.page)

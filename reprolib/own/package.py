@@ -21,7 +21,7 @@ from reprolib import train
 from reprolib.augment import PERCENTILES, normalise
 from reprolib.data.dataset import OWN, Dataset
 from reprolib.errors import InputError
-from reprolib.files import replacing
+from reprolib.files import check_room, check_target, replacing
 from reprolib.geometry import DEPTH, HALO
 from reprolib.model import UNet
 from reprolib.own.folder import find_own, named_folder
@@ -84,6 +84,8 @@ def package(record: Record, output: Path, images: Path | None = None) -> Path:
     experiment = record.experiment
     if output.suffix != ".zip":
         raise InputError(f"{output} must end in .zip: a package is a zip file")
+    check_target(output)
+    check_room(output.parent)
     network = train.network(record)
     if not isinstance(network, UNet) or experiment.padding != "valid" or experiment.classes:
         raise InputError("a package holds a U-Net with valid convolutions, for objects")

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from reprolib.evaluation.appearance import unlike
 from reprolib.evaluation.cells import SMALLEST
 from reprolib.evaluation.detection import Settings
 from reprolib.evaluation.prediction import predict_as_trained, predict_classes
-from reprolib.files import pixel_hash, replacing, write_text
+from reprolib.files import check_room, check_target, pixel_hash, replacing, write_text
 from reprolib.own.classes import measure_classes, save_coloured
 from reprolib.own.export import cells_threshold
 from reprolib.own.large import predict_image
@@ -35,6 +36,8 @@ from reprolib.runs.records import Record
 from reprolib.tiling import GIBIBYTE
 
 DONE = "predicted.json"  # in the folder of results: by which network and settings, and of which pixels
+RESULTS = (DONE, "cells.csv", "classes.csv", ".rois.zip", ".outlines.png", ".classes.png")  # endings of their names
+RESULTS += (".probability.tif", ".cells.tif", ".classes.tif")
 LARGEST_OVERLAY = 2**24  # px
 # scikit-image's names of what is measured, with the power of the pixel size that turns px into micrometres
 MEASURED = {
@@ -95,8 +98,7 @@ def predict(
     if not 0 < memory < math.inf:
         raise InputError(f"memory must be above 0 GiB and finite, not {memory}")
     files, folder = list_inputs(inputs), Path(folder)
-    if inside := [file for file in files if file.resolve().parent == folder.resolve()]:
-        raise InputError(f"{inside[0]} lies in the folder for the results: give --to a folder of its own")
+    _check_folder(folder, files)
     set_threads(threads)
     chosen_device = choose_device(device)
     model = train.network(run).to(chosen_device)
@@ -123,6 +125,7 @@ def predict(
             if name in done["images"]:
                 yield f"{name}: done before"
                 continue
+            check_room(folder, (1 + 4 * run.experiment.mean_of_flips + 4 * cells) * image.shape[0] * image.shape[1])
             if of_classes:
                 numbers = predict_classes(run.experiment, model, image)
                 save_labels(folder / f"{name}.classes.tif", numbers, pixel_size)
@@ -161,6 +164,23 @@ def predict(
     if cells:
         kind = "classes" if of_classes else "cells"
         yield f"{_all_measurements(folder, kind)}: the measurements of all images"
+
+
+def _check_folder(folder: Path, files: Sequence[Path]) -> None:
+    """Before any work: the folder can be written to, holds no input, and nothing but files where results will be.
+
+    Raises:
+        InputError: if not so.
+    """
+    check_room(folder)
+    place, held = folder.resolve(), list(folder.iterdir()) if folder.is_dir() else []
+    here = [one.stat() for one in held if one.exists()]
+    for file in files:  # by number of device and file: a link is the file that it leads to
+        if file.resolve() in (place, *place.parents) or any(os.path.samestat(file.stat(), one) for one in here):
+            raise InputError(f"{file} lies in the folder for the results: give --to a folder of its own")
+    for one in held:
+        if one.name.endswith(RESULTS):
+            check_target(one)
 
 
 def cell_settings(run: Record, threshold: float | None = None, smallest: int | None = None) -> Settings:
@@ -280,7 +300,14 @@ def _done_before(folder: Path, settings: dict) -> dict:
     path = folder / DONE
     if not path.exists():
         return {"settings": settings, "images": {}}
-    done = json.loads(path.read_text(encoding="utf-8"))
+    check_target(path)
+    try:
+        done = json.loads(path.read_text(encoding="utf-8"))
+        whole = isinstance(done["images"], dict) and isinstance(done["settings"], dict)
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise InputError(f"{path} does not tell which results are there, it is damaged: give another folder")
     if done["settings"] != settings:
         raise InputError(f"{folder} holds results of another network or other settings: give another folder")
     return done

@@ -13,7 +13,7 @@ from reprolib.evaluation.ctc import instances
 from reprolib.evaluation.detection import Detection
 from reprolib.evaluation.prediction import predict_as_trained, predict_classes
 from reprolib.experiment import Experiment
-from reprolib.files import cache_folder
+from reprolib.files import cache_folder, check_room
 from reprolib.own.classes import class_summary, save_coloured, write_class_report
 from reprolib.own.folder import named_folder
 from reprolib.own.learning import advice, learning_curve
@@ -62,6 +62,7 @@ def train(
         InputError: if a value is out of range, and as `load_folder`, `recipe` and `reprolib.train.train`.
     """
     set_threads(threads)
+    check_room(folder or cache_folder() / "runs")
     fields = {**(starting_from(start) if start else {}), **fields}
     if images:
         dataset = named_folder(images, str(fields.get("channels", "")), ignore, task)

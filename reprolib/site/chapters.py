@@ -29,7 +29,7 @@ from nbstripout import strip_output
 
 from reprolib import data
 from reprolib.errors import Failed, InputError, nearest
-from reprolib.files import PROJECT, write_text
+from reprolib.files import PROJECT, check_target, write_text
 from reprolib.parsing import parse
 from reprolib.site.child import COMMAND, tied
 from reprolib.site.notebooks import read, reason
@@ -192,6 +192,7 @@ def run(
         raise InputError(f"The output must be another file than the chapter {chapter.name} itself.")
     if output.suffix != ".ipynb":
         raise InputError(f"The output must be a notebook (*.ipynb), not {output.name!r}.")
+    check_target(output)
     missing = tuple(name for name in wanted if not data.present(name))
     output.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(output)

@@ -12,6 +12,7 @@ from invented import record
 from PIL import Image
 
 from reprolib import cli, data, progress, train
+from reprolib.errors import InputError
 from reprolib.evaluation import ctc
 from reprolib.evaluation.cells import SMALLEST
 from reprolib.evaluation.prediction import predict_cells
@@ -133,3 +134,14 @@ def test_the_name_of_a_set_stands_for_its_published_networks(monkeypatch, tmp_pa
     assert sorted(run.experiment.fold for run in given) == [1, 2]
     assert cli.main(["export", "isbi2013", "--to", str(tmp_path)]) == 2
     assert "isbi2013" in capsys.readouterr().err
+
+
+def test_where_results_cannot_go_is_told_before_a_network_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "network", lambda record: pytest.fail("the network was loaded"))
+    slices, cells = recorded(tmp_path, "isbi2012", 1), recorded(tmp_path, "phc-u373", 1)
+    (tmp_path / "out.tif").symlink_to("nowhere")
+    with pytest.raises(InputError, match="a link to nowhere, which is not replaced"):
+        export.export([slices], tmp_path / "out.tif")
+    for run in (slices, cells):
+        with pytest.raises(InputError, match="is a file, no folder"):
+            export.export([run], slices.path / "out.tif")

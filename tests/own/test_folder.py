@@ -366,3 +366,10 @@ def test_a_slice_of_a_stack_has_an_overlay_of_its_own(tmp_path):
     save(tmp_path / "s_masks.tif", np.stack([DISCS, DISCS]))
     folder.check(tmp_path, tmp_path / "looks")
     assert sorted(path.name for path in (tmp_path / "looks").iterdir()) == ["s-000.png", "s-001.png"]
+
+
+def test_overlays_that_cannot_be_written_are_told_before_an_image_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "read_folder", lambda *_: pytest.fail("images were read"))
+    (tmp_path / "overlays").write_text("")
+    with pytest.raises(InputError, match="overlays is a file, no folder"):
+        folder.check(tmp_path, tmp_path / "overlays")

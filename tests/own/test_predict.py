@@ -7,10 +7,12 @@ import dataclasses
 import json
 import os
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 from skimage import measure as skimage_measure
 
@@ -184,3 +186,52 @@ def test_a_pipe_is_no_image(tmp_path):
     os.mkfifo(tmp_path / "a.tif")
     with pytest.raises(InputError, match="is a pipe, socket or device"):
         list_inputs([tmp_path / "a.tif"])
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Any work of a network fails the test: what is refused is refused before."""
+    monkeypatch.setattr(train, "network", lambda record: pytest.fail("the network was loaded"))
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_an_image_that_lies_in_the_folder_of_results_by_a_link_is_refused(record, inputs, tmp_path, no_network, link):
+    (tmp_path / "out").mkdir()
+    link(inputs / "a1.tif", tmp_path / "out" / "b.probability.tif")
+    with pytest.raises(InputError, match=r"a1\.tif lies in the folder for the results"):
+        list(predict(record.path, [inputs / "a1.tif"], tmp_path / "out"))
+
+
+def test_an_image_is_not_the_folder_of_its_own_results(record, inputs, tmp_path, no_network):
+    with pytest.raises(InputError, match=r"a1\.tif is a file, no folder: results need a folder"):
+        list(predict(record.path, [inputs / "a1.tif"], inputs / "a1.tif"))
+    zarr.create_array(tmp_path / "b.zarr", shape=(64, 64), chunks=(64, 64), dtype="uint8")
+    before = sorted((tmp_path / "b.zarr").rglob("*"))
+    for folder in (tmp_path / "b.zarr", tmp_path / "b.zarr" / "below"):
+        with pytest.raises(InputError, match=r"b\.zarr lies in the folder for the results"):
+            list(predict(record.path, [tmp_path / "b.zarr"], folder))
+    assert sorted((tmp_path / "b.zarr").rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["predicted.json", "cells.csv", "a1.cells.tif", "a1.outlines.png"])
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")])
+def test_what_is_no_file_among_the_results_is_refused_before_any_work(record, inputs, tmp_path, no_network, name, make):
+    (tmp_path / "out").mkdir()
+    make(tmp_path / "out" / name)
+    with pytest.raises(InputError, match=f"{name} is a .*, which is not replaced"):
+        list(predict(record.path, [inputs / "a1.tif"], tmp_path / "out"))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": {}, "images": 3}', "\0"])
+def test_a_damaged_list_of_results_is_told(record, inputs, tmp_path, text):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "predicted.json").write_text(text)
+    with pytest.raises(InputError, match=r"predicted\.json does not tell which results are there"):
+        list(predict(record.path, [inputs / "a1.tif"], tmp_path / "out"))
+
+
+def test_a_disk_with_too_little_room_for_an_image_is_told_before_its_first_tile(record, inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=50_000))
+    monkeypatch.setattr(own, "predict_image", lambda *_, **__: pytest.fail("a tile was computed"))
+    with pytest.raises(InputError, match=r"has 0\.0 MiB free, and 0\.\d MiB are needed"):
+        list(predict(record.path, [inputs / "a1.tif"], tmp_path / "out"))
