@@ -12,7 +12,6 @@ import itertools
 import logging
 import math
 import re
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,15 @@ import tifffile
 import zarr
 from PIL import Image, ImageOps
 
-from reprolib.data.limits import judge_kind, judge_pages, judge_size, judge_tiff, judge_tiff_pages, judge_zarr
+from reprolib.data.limits import (
+    cut_short,
+    judge_kind,
+    judge_pages,
+    judge_size,
+    judge_tiff,
+    judge_tiff_pages,
+    judge_zarr,
+)
 from reprolib.errors import InputError
 
 TIFF = (".tif", ".tiff", ".btf", ".lsm", ".stk", ".tf8")
@@ -128,7 +135,7 @@ def open_plain(path: Path) -> np.ndarray | None:
         with contextlib.suppress(Exception), tifffile.TiffFile(path) as file:  # `read_pages` tells what is wrong
             judge_tiff_pages(path, file)
             page = file.pages[0]
-            if page.dtype.kind not in "uif" or _cut_short(file):
+            if page.dtype.kind not in "uif" or cut_short(file):
                 return None
             grey_values = page.photometric == tifffile.PHOTOMETRIC.MINISBLACK and page.samplesperpixel == 1
             if len(file.pages) == 1 and grey_values and _orientation(page) == 1 and _tiff_pixel_size(file) is None:
@@ -211,7 +218,7 @@ def _tiff(path: Path, raw: bool) -> Iterator[Page]:
     with contextlib.ExitStack() as opened:
         file = opened.enter_context(tifffile.TiffFile(path))
         judge_tiff_pages(path, file)
-        if _cut_short(file):
+        if cut_short(file):
             raise InputError(f"{path} is cut short: it ends before its next page")
         size, apart = _tiff_pixel_size(file), _is_part_of_several_files(file, path)
         if apart:  # tifffile would read the other files too, and each image once for each file
@@ -259,15 +266,6 @@ def _is_part_of_several_files(file: tifffile.TiffFile, path: Path) -> bool:
     if any(int(count) > 1 for count in re.findall(r'\bSizeC="(\d+)"', file.ome_metadata)):
         raise InputError(f"{path} is one of several files of one image with channels: save the image as one file")
     return True
-
-
-def _cut_short(file: tifffile.TiffFile) -> bool:
-    """Whether the last page that was found names a next one: tifffile leaves out pages that it does not find."""
-    tiff, handle = file.tiff, file.filehandle
-    handle.seek(file.pages[-1].offset)
-    (tags,) = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))
-    handle.seek(tags * tiff.tagsize, 1)
-    return handle.read(tiff.offsetsize) != bytes(tiff.offsetsize)
 
 
 def _orientation(page) -> int:

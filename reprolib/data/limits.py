@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import struct
 from pathlib import Path
 
 import tifffile
@@ -72,6 +73,15 @@ def judge_tiff_pages(path: Path, file: tifffile.TiffFile) -> None:
         planes = [math.prod(map(int, re.findall(r'\bSize[ZCT]="(\d+)"', image))) for image in images]
         judge_pages(path, sum(planes))
         judge_pages(path, sum(map(int, re.findall(r'\bPlaneCount="(\d+)"', file.ome_metadata))))
+
+
+def cut_short(file: tifffile.TiffFile) -> bool:
+    """Whether the last page that was found names a next one: tifffile leaves out pages that it does not find."""
+    tiff, handle = file.tiff, file.filehandle
+    handle.seek(file.pages[-1].offset)
+    (tags,) = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))
+    handle.seek(tags * tiff.tagsize, 1)
+    return handle.read(tiff.offsetsize) != bytes(tiff.offsetsize)
 
 
 def judge_tiff(path: Path, file: tifffile.TiffFile) -> None:

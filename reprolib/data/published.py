@@ -6,13 +6,13 @@ Pixels are hashed, not files, so a copy that is compressed otherwise is as good.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
 import stat
 import tempfile
 import zipfile
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
@@ -22,9 +22,11 @@ import numpy as np
 from reprolib.data.images import read_stack
 from reprolib.data.sources import REAL, SOURCES, Pixels, check_name
 from reprolib.errors import InputError, MissingData
-from reprolib.files import cache_folder, pixel_hash
+from reprolib.files import cache_folder, check_room, pixel_hash
 
 UNPACKED_LIMIT = 2**31  # bytes: far above the largest archive
+MOST_MEMBERS = 10_000  # likewise
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}  # no fault of an archive
 
 
 class Row(NamedTuple):
@@ -83,6 +85,7 @@ def download(name: str) -> Path:
     target = cache_folder() / "data" / source.folders[0]
     if _complete(name, target) and all(row.ok for row in verify_folder(name, target)):
         return target
+    check_room(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)
     import pooch  # here, since its import warns in a notebook without widgets
 
@@ -113,11 +116,19 @@ def download(name: str) -> Path:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip archive into a folder; ValueError for one that is damaged or could do harm."""
+    """Unpack a zip archive into a folder.
+
+    Raises:
+        InputError: if it is damaged, could do harm, or the disk has no room for what it holds.
+        OSError: what the disk says while it is written to.
+    """
     try:
         with zipfile.ZipFile(archive) as opened:
-            if sum(member.file_size for member in opened.infolist()) > UNPACKED_LIMIT:
+            if len(opened.infolist()) > MOST_MEMBERS:
+                raise InputError(f"the archive has more than {MOST_MEMBERS} members; it is refused.")
+            if (size := sum(member.file_size for member in opened.infolist())) > UNPACKED_LIMIT:
                 raise InputError(f"the archive unpacks to more than {UNPACKED_LIMIT} bytes; it is refused.")
+            check_room(folder, size)
             for member in opened.infolist():
                 posix, windows = PurePosixPath(member.filename), PureWindowsPath(member.filename)
                 link = stat.S_ISLNK(member.external_attr >> 16)
@@ -125,8 +136,13 @@ def unpack(archive: Path, folder: Path) -> None:
                     what = "is a link" if link else "points outside of its folder"
                     raise InputError(f"the archive is refused: its member {member.filename!r} {what}.")
             opened.extractall(folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise InputError(f"what was fetched is not a sound zip archive ({error}); fetch it again.") from error
+    except InputError:
+        raise
+    except Exception as error:  # the unpackers raise a dozen kinds on damaged archives, OSError among them
+        if isinstance(error, OSError) and error.errno in OF_THE_DISK:
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"what was fetched is not a sound zip archive ({reason}); fetch it again.") from error
 
 
 def set_folder(name: str, folder: str | Path | None = None) -> Path:

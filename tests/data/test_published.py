@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+import shutil
 import stat
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +16,7 @@ from tiny_sets import LABELS, TEST_PAGES, VOLUME, archive, fill, good_archive, s
 
 from reprolib import data
 from reprolib.data import published
+from reprolib.errors import InputError
 
 # --- finding and verifying
 
@@ -192,3 +198,52 @@ def test_an_archive_that_unpacks_too_large_is_refused(tmp_path, monkeypatch):
     path.write_bytes(archive({"zeros.tif": bytes(101)}))
     with pytest.raises(ValueError, match="more than 100 bytes"):
         published.unpack(path, tmp_path / "in")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_of_any_method_is_unpacked_or_told_in_one_sentence(tmp_path, method):
+    rng, buffer, told = np.random.default_rng(0), io.BytesIO(), 0
+    with zipfile.ZipFile(buffer, "w", method) as file:
+        file.writestr("set/01/t000.tif", bytes(range(256)) * 20)
+        file.writestr("set/\u00e9.txt", "x" * 500)
+    whole = buffer.getvalue()
+    for trial in range(200):
+        damaged = bytearray(whole[: rng.integers(len(whole))] if trial % 10 == 0 else whole)
+        for _ in range(1 + trial % 3):
+            damaged[rng.integers(len(damaged))] ^= 1 << rng.integers(8)
+        (tmp_path / "a.zip").write_bytes(damaged)
+        try:
+            published.unpack(tmp_path / "a.zip", tmp_path / str(trial))
+        except InputError as error:
+            assert "\n" not in str(error)
+            told += 1
+    assert told > 100
+
+
+@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a"), ("x" * 300,)], ids=["file", "folder", "long"])
+def test_an_archive_whose_members_fit_no_disk_is_told(tmp_path, names):
+    (tmp_path / "a.zip").write_bytes(archive(dict.fromkeys(names, "x")))
+    with pytest.raises(InputError, match="not a sound zip archive"):
+        published.unpack(tmp_path / "a.zip", tmp_path / "in")
+
+
+def test_an_archive_of_too_many_members_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(published, "MOST_MEMBERS", 2)
+    (tmp_path / "a.zip").write_bytes(archive({"a": "", "b": "", "c": ""}))
+    with pytest.raises(InputError, match="more than 2 members"):
+        published.unpack(tmp_path / "a.zip", tmp_path / "in")
+
+
+def test_a_disk_without_room_is_no_fault_of_the_archive(tmp_path, monkeypatch):
+    (tmp_path / "a.zip").write_bytes(archive({"a": bytes(2**20)}))
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**19))
+        with pytest.raises(InputError, match=r"has 0\.5 MiB free, and 1\.0 MiB are needed"):
+            published.unpack(tmp_path / "a.zip", tmp_path / "in")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", full)
+    with pytest.raises(OSError, match="No space left"):
+        published.unpack(tmp_path / "a.zip", tmp_path / "in")
