@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import statistics
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +26,11 @@ def spread(values: Sequence[float], digits: int) -> str:
     if len(values) == 1:
         return number(values[0], digits)
     return f"{number(statistics.fmean(values), digits)} ± {number(statistics.stdev(values), digits)}"
+
+
+def plain(text: object) -> str:
+    """A value from a file, a record or a notebook for a page in Markdown: nothing in it is markup, a table holds it."""
+    return re.sub(r"[&<>|*`\[\]\\$~{}]", lambda found: f"&#{ord(found[0])};", " ".join(str(text).split()))
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:

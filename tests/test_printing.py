@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from docutils import nodes
+from docutils.core import publish_doctree
+from myst_parser.docutils_ import Parser
+
 from reprolib import model
 from reprolib.model import UNet, two_convolutions
-from reprolib.printing import code, markdown, number, spread, text_table
+from reprolib.printing import code, markdown, number, plain, spread, text_table
 
 
 def test_a_table_sets_numbers_to_the_right():
     assert markdown(("name", "a"), [("x", "1")]) == "| name | a |\n| --- | --: |\n| x | 1 |"
+
+
+def test_a_value_in_a_page_is_text_whatever_it_holds():
+    value = "<b>|`x`| [a](b) **c** $d$ \\e {doc}`f`\n# g &lt;"
+    page = publish_doctree(markdown(("a", "b"), [(plain(value), "1")], words=2), parser=Parser())
+    (table,) = page.findall(nodes.table)
+    cells = [cell.astext() for cell in table.findall(nodes.entry)]
+    assert cells == ["a", "b", " ".join(value.split()), "1"]
+    assert {type(part) for cell in table.findall(nodes.entry) for part in cell.findall()} <= {
+        nodes.entry,
+        nodes.paragraph,
+        nodes.Text,
+    }
+    assert (
+        plain("Intel(R) Xeon(R) @ 2.20GHz, mean_of_flips = True") == "Intel(R) Xeon(R) @ 2.20GHz, mean_of_flips = True"
+    )
 
 
 def test_a_spread_is_mean_and_deviation_and_one_value_stands_by_itself():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reprolib.printing import markdown
+from reprolib.printing import markdown, plain
 from reprolib.runs.records import Environment, Record
 
 
@@ -21,7 +21,7 @@ def machine(environment: Environment) -> str:
     """What a run was trained on, in a line."""
     threads = f"{environment.threads} thread{'s' if environment.threads > 1 else ''}"
     torch = environment.libraries["torch"]
-    return f"{environment.processor}, {threads}, {environment.number_format}, torch {torch}"
+    return plain(f"{environment.processor}, {threads}, {environment.number_format}, torch {torch}")
 
 
 def runs_table(runs: Iterable[Record]) -> str:

@@ -42,7 +42,7 @@ def html(claims: Sequence[Claim], titles: Mapping[str, str]) -> str:
 
 
 def _html_row(claim: Claim, heads: Sequence[str]) -> str:
-    how = f"<p>{escape(claim.protocol)}.</p><code>{claim.command}</code>"
+    how = f"<p>{escape(claim.protocol)}.</p><code>{escape(claim.command)}</code>"
     how = "" if claim.verdict is Verdict.NOT_RUN_YET else f"<details><summary>how</summary>{how}</details>"
     parts = (re.sub(r"(\de)-(\d)", "\\1\u2011\\2", part) for part in claim.ours)  # 1e-9 is not to break at its sign
     ours = "".join(f"<div>{escape(part)}</div>" for part in parts)

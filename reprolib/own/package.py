@@ -26,6 +26,7 @@ from reprolib.geometry import DEPTH, HALO
 from reprolib.model import UNet
 from reprolib.own.folder import find_own, named_folder
 from reprolib.own.predict import cell_settings
+from reprolib.printing import plain
 from reprolib.resample import resample_image
 from reprolib.runs.records import Record
 from reprolib.splits import held_out_indices
@@ -135,13 +136,14 @@ def model_card(record: Record) -> str:
     """What the network is, what it learned of, how well it does, and what a program must do besides: Markdown."""
     experiment, scores = record.experiment, record.scores
     lines = [
-        f"# {experiment.name}",
+        f"# {plain(experiment.name)}",
         "",
         "A U-Net (Ronneberger, Fischer, Brox, MICCAI 2015), trained with reprolib.",
         "",
-        f"- Trained on: {experiment.data}; {experiment.steps} steps; all that departs from the paper: "
-        + ", ".join(f"{name} = {value}" for name, value in experiment.departures().items()),
-        f"- Weights: SHA-256 {record.weights.sha256}, recorded {record.date}, code {record.environment.code[:12]}",
+        f"- Trained on: {plain(experiment.data)}; {experiment.steps} steps; all that departs from the paper: "
+        + plain(", ".join(f"{name} = {value}" for name, value in experiment.departures().items())),
+        f"- Weights: SHA-256 {record.weights.sha256}, recorded {plain(record.date)}, "
+        f"code {plain(record.environment.code[:12])}",
     ]
     if scores.detection:
         counts = scores.detection.counts

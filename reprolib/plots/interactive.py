@@ -111,7 +111,7 @@ def viewer(
         "values": {name: list(row) for name, row in values.items()},
         "alt": alt,
     }
-    text = json.dumps(data).replace("</", "<\\/")  # no word within may end the script
+    text = json.dumps(data).replace("<", "\\u003c")  # no word within may end the script, or open a comment in it
     controls = [
         f'<label>{escape(name)} <input type="range" min="0" max="{len(labels) - 1}" step="1" value="{begin}">'
         f"<output>{escape(labels[begin])}</output></label>"
@@ -121,7 +121,10 @@ def viewer(
         controls += [f'<button type="button" aria-pressed="false">{escape(name)}</button>' for name in layers]
     frames = next(iter(layers.values()))
     first, *over = frames[int(np.ravel_multi_index(start, sizes)) if len(frames) > 1 else 0]
-    shown = f'<img src="{first}" alt="{escape(alt)}"><img class="viewer-over" src="{(over or [EMPTY])[0]}" alt="marks">'
+    shown = (
+        f'<img src="{escape(first)}" alt="{escape(alt)}">'
+        f'<img class="viewer-over" src="{escape((over or [EMPTY])[0])}" alt="marks">'
+    )
     return _figure(
         "viewer",
         f'<div class="viewer-stack">{shown}</div>',
@@ -143,8 +146,8 @@ def divider(left: Sequence[str], right: Sequence[str], caption: str, alts: tuple
 
     def stack(frame: Sequence[str], alt: str) -> str:
         first, *over = frame
-        laid = "".join(f'<img class="viewer-over" src="{part}" alt="marks" draggable="false">' for part in over)
-        return f'<img src="{first}" alt="{escape(alt)}" draggable="false">{laid}'
+        laid = "".join(f'<img class="viewer-over" src="{escape(part)}" alt="marks" draggable="false">' for part in over)
+        return f'<img src="{escape(first)}" alt="{escape(alt)}" draggable="false">{laid}'
 
     pictures = (
         f'<div class="divider-frame"><div class="viewer-stack">{stack(right, alts[1])}</div>'

@@ -32,7 +32,7 @@ from reprolib.claims import chinese, done, listing, primary
 from reprolib.errors import Failed, InputError, MissingData
 from reprolib.files import write_text
 from reprolib.plan import purposes
-from reprolib.printing import markdown
+from reprolib.printing import markdown, plain
 from reprolib.progress import duration
 from reprolib.site import alive, status
 from reprolib.site.chapters import BOOK, Execution, chapters, code_hash, needs, parameters, read, run, strip
@@ -228,7 +228,9 @@ def parameters_table(paths: Sequence[Path]) -> str:
     for path in paths:
         for count, one in enumerate(parameters(path).values()):
             page = "" if count else f"{{doc}}`{path.stem}`"
-            rows.append((page, f"`{one.name}`", one.type, f"`{one.default!r}`", one.help))
+            shown = plain(repr(one.default))
+            code = f"`{shown}`" if shown == repr(one.default) else shown  # in code nothing is escaped
+            rows.append((page, f"`{one.name}`", one.type, code, plain(one.help)))
     return markdown(("chapter", "parameter", "type", "default", "meaning"), rows, words=5)
 
 

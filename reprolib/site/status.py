@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from reprolib import data
-from reprolib.printing import markdown
+from reprolib.printing import markdown, plain
 from reprolib.runs import machine, records
 from reprolib.runs.records import Record
 from reprolib.site.chapters import Execution
@@ -55,8 +55,8 @@ def page(shown: list[Shown]) -> str:
             if run.machine not in machines:
                 machines.append(run.machine)
             number = machines.index(run.machine) + 1
-            made = (run.date, f"{run.seconds:.0f} s", f"{run.peak_mb:.0f} MiB", str(number))
-        rows.append((f"{{doc}}`{item.chapter}`", item.source, item.why, *made))
+            made = (plain(run.date), f"{run.seconds:.0f} s", f"{run.peak_mb:.0f} MiB", str(number))
+        rows.append((f"{{doc}}`{item.chapter}`", item.source, plain(item.why), *made))
     head = ("Chapter", "Outputs", "Why", "Executed (UTC)", "Wall time", "Peak memory", "Machine")
     lines = [
         "# Status of this build",
@@ -81,7 +81,9 @@ def _pixels(machines: list[dict]) -> list[str]:
         for name, parts in one["data"].items():
             for part, digest in parts.items():
                 seen.setdefault((name, part, digest), []).append(str(number))
-    rows = [(name, part, f"`{digest}`", ", ".join(on)) for (name, part, digest), on in seen.items()]
+    rows = [
+        (plain(name), plain(part), f"`{plain(digest)}`", ", ".join(on)) for (name, part, digest), on in seen.items()
+    ]
     return ["## Real data", "", markdown(("Data set", "Part", "SHA-256 of its pixels", "Machine"), rows, words=4)]
 
 
@@ -95,7 +97,7 @@ def _runs() -> list[str]:
         made = (run.date, processor, where.threads, where.number_format, where.libraries["torch"])
         groups.setdefault(made, []).append(run)
     rows = [
-        (*map(str, made), str(len(runs)), f"{sum(run.training_seconds for run in runs) / 3600:.1f} h")
+        (*map(plain, made), str(len(runs)), f"{sum(run.training_seconds for run in runs) / 3600:.1f} h")
         for made, runs in sorted(groups.items())
     ]
     head = ("Date", "Processor", "Threads", "Numbers", "PyTorch", "Runs", "Training")
@@ -111,4 +113,4 @@ def _machine_table(described: dict) -> str:
         "Python": described["python"],
         **described["versions"],
     }
-    return markdown(("What", "Value"), rows.items(), words=2)
+    return markdown(("What", "Value"), [(plain(name), plain(value)) for name, value in rows.items()], words=2)

@@ -26,6 +26,12 @@ def test_the_claims_table_is_html_with_badges_that_lead_to_chapters():
     assert 'data-verdict="reproduced">2 reproduced</span>' in html and "<div>2</div><div>3e\u20119</div>" in html
 
 
+def test_nothing_that_a_claim_says_is_markup_in_its_table():
+    said = "<b>"
+    html = render.html([Claim(said, said, said, (said,), said, Verdict.REPRODUCED, "07_em")], {"07_em": said})
+    assert said not in html and html.count("&lt;b&gt;") == 5
+
+
 def test_the_summary_counts_each_verdict():
     assert render.summary(ROWS) == "3 claims: 2 reproduced, 1 not run yet."
 

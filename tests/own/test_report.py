@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+from html import escape
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from drawn import discs, save
+from drawn import picture as drawn_picture
 
 from reprolib import data, train
 from reprolib.evaluation.detection import Counts, Detection, Settings
 from reprolib.experiment import Experiment
+from reprolib.own import training
 from reprolib.own.overlay import BLUE, VERMILLION, YELLOW
 from reprolib.own.report import errors, next_steps, write_report
 
@@ -38,6 +43,31 @@ def test_the_page_stands_alone_and_tells_the_records_figures(trained, tmp_path):
     assert text.count("<figure>") == len(dataset.folds[1]) and text.count("<img") == 2 * len(dataset.folds[1]) + 1
     assert not re.search(r"(src|href)=\"(?!data:)", text) and "<script" not in text
     assert "own-<cells>" not in text and "own-&lt;cells&gt;" in text
+
+
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="such names of files are those of Unix")
+@pytest.mark.parametrize("task", ["objects", "classes"])
+def test_names_of_files_folders_and_classes_are_text_on_the_page(tmp_path, monkeypatch, task):
+    monkeypatch.setenv("REPROLIB_CACHE", str(tmp_path / "cache"))
+    for index in range(2):
+        save(tmp_path / EVIL / "images" / f"{EVIL}{index or ''}.png", drawn_picture(discs(), index))
+        save(
+            tmp_path / EVIL / "labels" / f"{EVIL}{index or ''}.png", np.minimum(discs(), 1 if task == "classes" else 9)
+        )
+    (tmp_path / EVIL / "classes.txt").write_text(f"ground\n{EVIL}\n")
+    fields = {"width": 2, "steps": 1, "tile": 188}
+    training.train(fields, tmp_path / EVIL, "cpu", folder=tmp_path / "runs", task=task)
+    (page,) = (tmp_path / "runs").glob("*.html")
+    text, elements = page.read_text(encoding="utf-8"), []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: elements.append((tag, dict(attributes)))
+    parser.feed(text)
+    assert EVIL not in text and text.count(escape(EVIL)) >= (4 if task == "classes" else 3)
+    assert all(about["src"].startswith("data:image/png;") for tag, about in elements if tag == "img")
+    assert not any(name.startswith("on") for _, about in elements for name in about)
 
 
 def test_what_is_right_false_and_missed_has_its_colour():

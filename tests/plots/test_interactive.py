@@ -66,6 +66,13 @@ def test_what_a_viewer_is_given_cannot_break_the_page():
     assert data_of(html)["values"] == {"</script><b>": ["2"]}
 
 
+def test_a_comment_in_a_viewers_words_does_not_swallow_the_rest_of_the_page():
+    """Within a script "<!--" and "<script" make a browser pass over the script's end."""
+    html = viewer({"a": [('"><b>',)]}, {}, {"<!--<script>": ["2"]}, "", "")
+    assert "<!--" not in html and html.count("<script") == 1 and data_of(html)["values"] == {"<!--<script>": ["2"]}
+    assert "<b>" not in html and "<b>" not in divider(('"><b>', '"><b>'), ('"><b>',), "", ("", ""))
+
+
 def test_pictures_and_numbers_must_fit_the_axes():
     with pytest.raises(ValueError, match="the layer 'a' must have 1 or 3 entries, not 2"):
         viewer({"a": [("x",), ("y",)]}, {"t": "123"}, {}, "", "")

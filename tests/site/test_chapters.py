@@ -324,6 +324,15 @@ def test_without_any_execution_the_site_shows_what_is_committed(tmp_path):
     )
 
 
+def test_what_a_notebook_or_record_says_is_text_on_the_pages(tmp_path):
+    said = "<b>|`x`"
+    path = _chapter(tmp_path / "a.ipynb", "1", parameters=f'note: str = "{said}"  # {said}\n')
+    machine = MACHINE | {"processor": said, "versions": {said: said}, "data": {said: {said: said}}}
+    text = page([build.choose(path, None, _execution(path, date=said, machine=machine))])
+    for shown in (text, build.parameters_table([path])):
+        assert "<b>" not in shown and "`x`" not in shown and "&#60;b&#62;&#124;&#96;x&#96;" in shown
+
+
 def test_nothing_is_published_while_a_data_set_is_absent(tmp_path, monkeypatch):
     path = _chapter(tmp_path / "a.ipynb", "1", needs=["isbi2012"])
     before = path.read_bytes()
