@@ -88,3 +88,9 @@ def test_what_cannot_be_packaged_is_refused(tmp_path):
     with pytest.raises(InputError, match="valid convolutions"):
         package(records.read(padded.path), tmp_path / "a.zip")
     assert not list(tmp_path.glob("*.zip"))
+
+
+def test_the_name_of_a_folder_is_text_in_the_model_card(tmp_path):
+    record = recorded(tmp_path)
+    named = dataclasses.replace(record, experiment=dataclasses.replace(record.experiment, data="own-<b>"))
+    assert "<b>" not in model_card(named) and "own-&#60;b&#62;" in model_card(named)
