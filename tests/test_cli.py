@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +14,7 @@ from reprolib import cli, data, train
 from reprolib.data.images import open_grey
 from reprolib.errors import InputError
 from reprolib.experiment import Experiment, parse_fields
+from reprolib.files import PROJECT
 from reprolib.plan import purposes
 from reprolib.runs import records
 from reprolib.tiling import predict
@@ -166,3 +171,10 @@ def test_own_images_are_trained_on_and_changed_ones_are_another_experiment(tmp_p
     Image.fromarray(255 - images.images[0]).save(tmp_path / "mine" / "images" / "0.png")
     assert cli.main(words) == 0
     assert len(list((tmp_path / "runs").glob("*.json"))) == 2
+
+
+def test_the_module_is_the_command_line():
+    """`python -m reprolib` is what torchrun starts."""
+    words = [sys.executable, "-m", "reprolib", "train", "widht=16"]
+    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(PROJECT)})
+    assert done.returncode == 2 and "did you mean 'width'" in done.stderr and "Traceback" not in done.stderr
