@@ -80,7 +80,7 @@ def test_conda_installs_the_same_extras_under_the_same_constraints_as_make():
     through_pip = next(item["pip"] for item in CONDA["dependencies"] if isinstance(item, dict))
     assert through_pip == ["-c constraints.txt", "-e .[dev]"]
     assert "-c constraints.txt -e '.[dev]'" in (ROOT / "Makefile").read_text()
-    assert list(PROJECT["optional-dependencies"]) == ["book", "package", "dev", "peers"]
+    assert list(PROJECT["optional-dependencies"]) == ["book", "package", "cluster", "dev", "peers"]
 
 
 def test_no_import_runs_upwards_through_the_layers(capsys):
