@@ -1,25 +1,14 @@
 """Damaged image files by the thousand: each must give an image or one sentence that names it, and nothing else.
 
-    python tests/campaign/images.py --files 5000 --seed 1
-
-File number k of a seed is always the same. They are read in processes apart, which may take SECONDS and MEMORY for a
-file: one that ends a process is told too. Needs Linux.
+File number k of a seed is always the same.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
-import json
-import multiprocessing
 import re
-import signal
 import tempfile
 import warnings
-from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from pathlib import Path
 
@@ -32,9 +21,6 @@ from reprolib.data.images import grey, open_grey, read_pages, read_stack, select
 from reprolib.errors import InputError
 from reprolib.own.labels import class_codes, instances
 
-SECONDS = 10  # on one file
-MEMORY = 2**31  # bytes, besides what the libraries take
-BATCH = 100  # files a process
 HEAD = 400  # bytes of a file that most of its tags are within
 LARGE = 2**20  # px: larger pages are read, and not looked at further
 TELLING = (0, 1, 7, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)  # numbers that counts and offsets break on
@@ -177,56 +163,3 @@ def judge(seed: int, number: int) -> tuple[str, str]:
         warnings.simplefilter("ignore")  # Pillow's, before it gives up
         name, files = damaged(seed, number)
         return name, outcome(write(Path(folder), name, files))
-
-
-def _judge_in_process(seed: int, numbers: range) -> list[tuple[str, str]]:
-    import resource
-
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-    judged = []
-    for number in numbers:
-        signal.alarm(SECONDS)  # unheeded, it ends the process
-        judged.append(judge(seed, number))
-        signal.alarm(0)
-    return judged
-
-
-def campaign(seed: int, count: int) -> Iterator[tuple[int, str, str]]:
-    """Number, name and outcome of each damaged file; where a process dies, its files are read again, one by one."""
-    originals()
-    fork = multiprocessing.get_context("fork")
-
-    def run(numbers: range) -> list[tuple[str, str]]:
-        try:
-            with ProcessPoolExecutor(1, fork) as pool:
-                return pool.submit(_judge_in_process, seed, numbers).result()
-        except BrokenProcessPool:
-            if len(numbers) == 1:
-                return [(damaged(seed, numbers[0])[0], f"the process died, or took over {SECONDS} s")]
-            return [one for number in numbers for one in run(range(number, number + 1))]
-
-    for start in range(0, count, BATCH):
-        numbers = range(start, min(start + BATCH, count))
-        for number, (name, result) in zip(numbers, run(numbers), strict=True):
-            yield number, name, result
-
-
-def main() -> int:
-    """Print each fault and the counts; 1 if there is a fault."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    chosen = parser.parse_args()
-    counts: Counter[str] = Counter()
-    for number, name, result in campaign(chosen.seed, chosen.files):
-        fault = result not in ("image", "sentence")
-        counts["fault" if fault else result] += 1
-        if fault:
-            print(f"{number} {name}: {re.sub(r'/tmp/[^ ]*/', '', result)[:300]}", flush=True)
-    print(json.dumps({"seed": chosen.seed, "files": chosen.files, **counts}))
-    return 1 if counts["fault"] else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-import images
 import pytest
+
+from tests.campaign import images
 
 
 @pytest.mark.parametrize("name", list(images.originals()))

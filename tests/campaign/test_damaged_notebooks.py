@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-import notebooks
 import pytest
 
 from reprolib import cli
 from reprolib.errors import InputError
 from reprolib.site import build, chapters
+from tests.campaign import notebooks
 
 
 def test_the_original_is_a_chapter(tmp_path):
@@ -20,7 +20,7 @@ def test_the_original_is_a_chapter(tmp_path):
 
 
 def test_150_damaged_notebooks_are_chapters_or_one_sentence_that_names_the_file():
-    outcomes = Counter(notebooks.judge(0, number) for number in range(150))
+    outcomes = Counter(notebooks.judge(0, number)[1] for number in range(150))
     assert set(outcomes) == {"chapter", "sentence"}, outcomes
     assert outcomes["sentence"] > 75 and outcomes["chapter"] > 10
 
