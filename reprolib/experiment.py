@@ -68,6 +68,7 @@ class Experiment:
     learning_rate: float = 1e-3  # of the mean over pixels
     schedule: str = "constant"  # "cosine" falls to 0 along half a cosine
     steps: int = 3000
+    batch: int = 1  # tiles a step, each of a random image; the loss is the mean of theirs
     tile: int = 572  # px, side of the input tile
     seed: int = 0
     fused: bool = False  # Adam's update in one kernel: faster, other rounding
@@ -110,6 +111,7 @@ class Experiment:
             ("momentum", 0, 0.9999),
             ("learning_rate", 1e-9, 10),
             ("steps", 1, None),
+            ("batch", 1, 4096),
             ("classes", 0, 255),
             ("seed", 0, 2**31 - 1),
         ):

@@ -1,6 +1,7 @@
 """Training samples (Sec. 3.1): the prepared training images, and the random numbers of each step.
 
-All randomness of step t comes from (seed, t) alone: so a training that was killed goes on to the same bits.
+All randomness of a tile comes from the seed, its step and its number within the step alone: so a training that was
+killed goes on to the same bits, and a batch is the same whether one process takes its tiles or several do.
 """
 
 from __future__ import annotations
@@ -60,25 +61,39 @@ def _class_weights(experiment: Experiment, dataset: Dataset) -> np.ndarray:
 
 
 class Sample(NamedTuple):
-    """Which training image a step takes, and the random numbers of its augmentation."""
+    """Which training image a tile is of, and the random numbers of its augmentation and dropout."""
 
     image: int
     warp: Draw
+    dropout: int  # a seed
 
 
-def draw_samples(experiment: Experiment, steps: Iterable[int], images: int, device: torch.device) -> list[Sample]:
-    """The random numbers of some steps, each from (seed, step) alone; their grids go to the device in one transfer."""
-    samples = []
-    for step in steps:
-        generator = torch.Generator().manual_seed(derived_seed(experiment.seed, step))
-        image = int(torch.randint(images, (1,), generator=generator))
-        samples.append(Sample(image, draw(generator, experiment.elastic)))
+def draw_samples(
+    experiment: Experiment, steps: Iterable[int], images: int, device: torch.device, tiles: Iterable[int] | None = None
+) -> list[list[Sample]]:
+    """The random numbers of some steps, for each a list of its tiles; their grids go to the device in one transfer.
+
+    Those of a tile come from (seed, step, its number within the step) alone.
+
+    Args:
+        tiles: numbers within the step, from 0 (default: the whole batch).
+    """
+    tiles = range(experiment.batch) if tiles is None else tiles
+    drawn = [[draw_sample(experiment, step, tile, images) for tile in tiles] for step in steps]
     if device.type == "cpu" or experiment.elastic == 0:
-        return samples
-    grids = torch.stack([sample.warp.grid for sample in samples]).to(device)
-    return [Sample(one.image, Draw(one.warp.uniform, grid)) for one, grid in zip(samples, grids, strict=True)]
+        return drawn
+    grids = iter(torch.stack([sample.warp.grid for step in drawn for sample in step]).to(device))
+    return [[one._replace(warp=Draw(one.warp.uniform, next(grids))) for one in step] for step in drawn]
 
 
-def derived_seed(seed: int, step: int) -> int:
-    """A seed for one step that depends on (seed, step) alone, unlike its neighbours."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+def draw_sample(experiment: Experiment, step: int, tile: int, images: int) -> Sample:
+    """The random numbers of one tile, on the CPU."""
+    seed = derived_seed(experiment.seed, step, tile)
+    generator = torch.Generator().manual_seed(seed)
+    image = int(torch.randint(images, (1,), generator=generator))
+    return Sample(image, draw(generator, experiment.elastic), seed + 1)
+
+
+def derived_seed(seed: int, step: int, tile: int = 0) -> int:
+    """A seed for one tile of a step that depends on (seed, step, tile) alone, unlike its neighbours."""
+    return int(np.random.SeedSequence([seed, step, tile]).generate_state(1)[0])

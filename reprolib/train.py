@@ -1,4 +1,4 @@
-"""Training (Sec. 3): stochastic gradient descent, one large tile at a time, from a seed, resumable after a kill.
+"""Training (Sec. 3): stochastic gradient descent, one large tile a step, from a seed, resumable after a kill.
 
 ``obtain`` is the one call that chapters use: the recorded run of an experiment if there is one, else train it here.
 
@@ -227,44 +227,46 @@ def curve_steps(experiment: Experiment) -> list[int]:
 
 
 def train_step(
-    experiment: Experiment, state: State, samples: list[tuple[Tensor, Tensor]], step: int, drawn: Sample
+    experiment: Experiment, state: State, samples: list[tuple[Tensor, Tensor]], step: int, drawn: list[Sample]
 ) -> Tensor:
-    """One step of Sec. 3: a random tile of a random training image, Eq. 1, back-propagation, update.
+    """One step of Sec. 3: random tiles of random training images (one, by default), Eq. 1, back-propagation, update.
 
+    The loss is the mean of the tiles' losses. Their gradients are added up tile by tile, in the memory that one takes.
     All that it computes lies on the device of the samples, and nothing waits for it there.
 
     Returns:
         The loss, a scalar on the device.
     """
-    image, labels = samples[drawn.image]
-    device = image.device
-    tile, planes = warp(
-        image,
-        labels,
-        experiment.tile,
-        drawn.warp,
-        rotate=experiment.rotate,
-        grey=experiment.grey,
-        flip=experiment.flip,
-        halo=state.model.geometry.halo,
-    )
-    rate = learning_rate(experiment, step)
     for group in state.optimiser.param_groups:
-        group["lr"] = rate
-    torch.manual_seed(derived_seed(experiment.seed, step) + 1)  # dropout
+        group["lr"] = learning_rate(experiment, step)
     state.model.train()
-    reduced = number_format(device) == "bfloat16"
-    tile = tile.reshape(1, -1, experiment.tile, experiment.tile)
-    if reduced:
-        tile = tile.to(memory_format=torch.channels_last)
-    with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
-        logits = state.model(tile)
-    target, weights = planes
-    loss = weighted_cross_entropy(logits, target.long()[None], weights[None])
     state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    device = samples[0][0].device
+    reduced = number_format(device) == "bfloat16"
+    losses = []
+    for sample in drawn:
+        image, labels = samples[sample.image]
+        tile, (target, weights) = warp(
+            image,
+            labels,
+            experiment.tile,
+            sample.warp,
+            rotate=experiment.rotate,
+            grey=experiment.grey,
+            flip=experiment.flip,
+            halo=state.model.geometry.halo,
+        )
+        tile = tile.reshape(1, -1, experiment.tile, experiment.tile)
+        if reduced:
+            tile = tile.to(memory_format=torch.channels_last)
+        torch.manual_seed(sample.dropout)
+        with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
+            logits = state.model(tile)
+        loss = weighted_cross_entropy(logits, target.long()[None], weights[None]) / experiment.batch
+        loss.backward()
+        losses.append(loss.detach())
     state.optimiser.step()
-    return loss.detach()
+    return torch.stack(losses).sum()
 
 
 def build(experiment: Experiment) -> nn.Module:

@@ -21,7 +21,7 @@ NON_DEFAULTS = {
     "elastic": 0.0, "rotate": False, "grey": 0.0, "flip": True, "optimiser": "adam", "momentum": 0.9,
     "learning_rate": 0.01, "schedule": "cosine", "steps": 10, "tile": 512, "seed": 7,
     "choice": 2, "scale": 0.5, "test": True, "fused": True, "mean_of_flips": True, "connectivity": 8,
-    "start": "0123456789abcdef", "channels": "rgb", "normalisation": "percentiles", "classes": 3,
+    "start": "0123456789abcdef", "channels": "rgb", "normalisation": "percentiles", "classes": 3, "batch": 4,
 }  # fmt: skip
 # added after the first records
 LATER = (
@@ -35,6 +35,7 @@ LATER = (
     "channels",
     "normalisation",
     "classes",
+    "batch",
 )
 NEEDS = {
     "padding": {"tile": 512},
@@ -184,6 +185,7 @@ def test_a_value_of_another_type_is_refused(name, value, wanted):
         ("w0", -1.0),
         ("sigma", 0.0), ("elastic", -1.0), ("grey", 1.0), ("momentum", 1.0), ("learning_rate", 0.0),
         ("learning_rate", math.nan), ("learning_rate", math.inf), ("learning_rate", -1e-3), ("steps", 0),
+        ("batch", 0),
         ("seed", -1),
         ("seed", 2**31), ("sigma", math.nan), ("w0", math.inf),
     ],
@@ -202,7 +204,7 @@ def test_a_number_out_of_range_is_refused(name, value):
         ("w0", (0.0, 1e6), (-1e-9, 1.1e6)), ("sigma", (0.1, 1e3), (0.09, 1001.0)),
         ("elastic", (0.0, 1e3), (-1e-9, 1001.0)),
         ("grey", (0.0, 0.99), (-1e-9, 0.991)), ("momentum", (0.0, 0.9999), (-1e-9, 0.99991)),
-        ("learning_rate", (1e-9, 10.0), (9e-10, 10.01)), ("steps", (1,), (0,)),
+        ("learning_rate", (1e-9, 10.0), (9e-10, 10.01)), ("steps", (1,), (0,)), ("batch", (1, 4096), (0, 4097)),
         ("seed", (0, 2**31 - 1), (-1, 2**31)),
     ],
 )  # fmt: skip

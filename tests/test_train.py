@@ -38,6 +38,7 @@ CPU = torch.device("cpu")
 SMALL = Experiment(data="phantom-dic", fold=2, width=2, tile=188, steps=6)
 KINDS = {
     "sgd": SMALL,
+    "batch": SMALL.replace(batch=3),
     "adam": SMALL.replace(optimiser="adam"),
     "adam-cosine": SMALL.replace(optimiser="adam", schedule="cosine", learning_rate=0.01, flip=True),
     "adam-fused": SMALL.replace(optimiser="adam", fused=True),
@@ -182,23 +183,34 @@ def test_a_resumed_training_says_so_and_adds_up_its_seconds(tmp_path):
 def equal(one: sampling.Sample, other: sampling.Sample) -> bool:
     grids = one.warp.grid, other.warp.grid
     alike = grids[0] is grids[1] if None in grids else torch.equal(*grids)
-    return one.image == other.image and one.warp.uniform == other.warp.uniform and alike
+    return (one.image, one.warp.uniform, one.dropout) == (other.image, other.warp.uniform, other.dropout) and alike
 
 
 @pytest.mark.parametrize("elastic", [0.0, 10.0])
 def test_a_steps_sample_is_the_same_drawn_alone_or_among_others(elastic):
     experiment = SMALL.replace(elastic=elastic)
-    batch = sampling.draw_samples(experiment, range(1, 9), 7, CPU)
-    for step, sample in enumerate(batch, start=1):
+    several = [one for (one,) in sampling.draw_samples(experiment, range(1, 9), 7, CPU)]
+    for step, sample in enumerate(several, start=1):
         torch.manual_seed(step)  # the state of the process does not matter
-        assert equal(sample, *sampling.draw_samples(experiment, (step,), 7, CPU))
-        assert equal(sample, sampling.draw_samples(experiment.replace(steps=99), (step - 1, step), 7, CPU)[1])
-        assert not equal(sample, *sampling.draw_samples(experiment.replace(seed=1), (step,), 7, CPU))
-    assert not any(equal(*pair) for pair in itertools.combinations(batch, 2))
+        assert equal(sample, sampling.draw_samples(experiment, (step,), 7, CPU)[0][0])
+        assert equal(sample, sampling.draw_samples(experiment.replace(steps=99), (step - 1, step), 7, CPU)[1][0])
+        assert not equal(sample, sampling.draw_samples(experiment.replace(seed=1), (step,), 7, CPU)[0][0])
+    assert not any(equal(*pair) for pair in itertools.combinations(several, 2))
+
+
+def test_a_tiles_sample_is_the_same_in_a_batch_of_any_size_and_in_any_part_of_it():
+    batch = SMALL.replace(batch=4)
+    ((alone,),) = sampling.draw_samples(SMALL, (5,), 7, CPU)
+    (four,) = sampling.draw_samples(batch, (5,), 7, CPU)
+    (half,) = sampling.draw_samples(batch, (5,), 7, CPU, range(2, 4))
+    assert len(four) == 4 and equal(alone, four[0]) and len(half) == 2
+    assert all(equal(*pair) for pair in zip(half, four[2:], strict=True))
+    assert not any(equal(*pair) for pair in itertools.combinations(four, 2))
+    assert len({one.dropout for one in four}) == 4
 
 
 def test_a_sample_holds_the_numbers_that_augmentation_draws_from_the_steps_generator():
-    (sample,) = sampling.draw_samples(SMALL, (5,), 3, CPU)
+    ((sample,),) = sampling.draw_samples(SMALL, (5,), 3, CPU)
     generator = torch.Generator().manual_seed(sampling.derived_seed(SMALL.seed, 5))
     assert sample.image == int(torch.randint(3, (1,), generator=generator))
     image, planes = torch.randn(64, 64), torch.randn(2, 64, 64)
@@ -207,7 +219,7 @@ def test_a_sample_holds_the_numbers_that_augmentation_draws_from_the_steps_gener
 
 
 def test_every_training_image_is_drawn():
-    drawn = [sample.image for sample in sampling.draw_samples(SMALL, range(1, 301), 3, CPU)]
+    drawn = [sample.image for (sample,) in sampling.draw_samples(SMALL, range(1, 301), 3, CPU)]
     assert [drawn.count(image) for image in range(3)] == pytest.approx([100] * 3, abs=35)
 
 
@@ -316,7 +328,8 @@ def test_seeds_of_steps_are_pinned_and_all_different():
         1835504127,
         3217256756,
     ]
-    seeds = [sampling.derived_seed(seed, step) for seed in range(4) for step in range(3000)]
+    assert [sampling.derived_seed(7, 3000, tile) for tile in (0, 1, 2)] == [3217256756, 587486574, 2894781491]
+    seeds = [sampling.derived_seed(seed, step, tile) for seed in range(4) for step in range(1500) for tile in (0, 1)]
     assert len(set(seeds)) == len(seeds)
     assert not {seed + 1 for seed in seeds} & set(seeds)  # dropout's
     assert 0 <= min(seeds) and max(seeds) < 2**32
@@ -492,6 +505,32 @@ def test_the_first_loss_is_that_of_a_hand_made_step():
     margin = seen[0][0, 1] - seen[0][0, 0]
     assert margin.shape == (4, 4)
     assert loss == pytest.approx(3 * torch.log1p(torch.exp(-margin.double())).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("part", [slice(0, 3), slice(1, 2)])
+def test_the_gradient_of_a_batch_is_the_mean_of_its_tiles_gradients(part, monkeypatch):
+    """Each tile's by itself, from the same weights: its own image, deformation, dropout and annotated pixels."""
+    monkeypatch.setattr(train, "number_format", lambda _: "float32")  # a third rounds otherwise in bfloat16
+    experiment = SMALL.replace(batch=3)
+    samples = sampling.prepare(experiment, tiny(), CPU)
+    (drawn,) = sampling.draw_samples(experiment, (4,), len(samples), CPU)
+
+    def gradients(which: list) -> tuple[float, list[torch.Tensor]]:
+        state = train.initial_state(experiment, CPU)
+        loss = float(train.train_step(experiment, state, samples, 4, which))
+        return loss, [parameter.grad.clone() for parameter in state.model.parameters()]
+
+    each = []
+    for sample in drawn:
+        state = train.initial_state(SMALL, CPU)
+        loss = float(train.train_step(SMALL, state, samples, 4, [sample]))
+        each.append((loss, [parameter.grad for parameter in state.model.parameters()]))
+    loss, found = gradients(drawn[part])
+    chosen = each[part]
+    assert len({one for one, _ in each}) == 3
+    assert loss == pytest.approx(sum(one for one, _ in chosen) / 3, rel=1e-5)
+    for k, gradient in enumerate(found):
+        torch.testing.assert_close(gradient, sum(one[k] for _, one in chosen) / 3, rtol=1e-4, atol=1e-7)
 
 
 def test_the_cosine_falls_from_the_full_rate_through_half_of_it_to_zero():
