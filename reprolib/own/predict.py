@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -29,6 +27,7 @@ from reprolib.own.large import predict_image
 from reprolib.own.overlay import save_overlay
 from reprolib.own.pairs import image_files, stem
 from reprolib.own.rois import save_rois
+from reprolib.own.tables import write_all, write_table
 from reprolib.progress import Report
 from reprolib.runs import records
 from reprolib.runs.machine import choose_device, number_format, set_threads
@@ -131,7 +130,7 @@ def predict(
                 save_labels(folder / f"{name}.classes.tif", numbers, pixel_size)
                 save_coloured(folder / f"{name}.classes.png", image, numbers)
                 names = run.scores.classes.names
-                write_text(folder / f"{name}.classes.csv", _csv(measure_classes(numbers, names, pixel_size)))
+                write_table(folder / f"{name}.classes.csv", measure_classes(numbers, names, pixel_size))
                 told, labels = f"{len(np.unique(numbers))} of {len(names)} classes", None
             else:
                 predict_image(
@@ -154,7 +153,7 @@ def predict(
                     save_overlay(folder / f"{name}.outlines.png", image, labels)
                 if rois:
                     save_rois(folder / f"{name}.rois.zip", labels)
-                write_text(folder / f"{name}.cells.csv", _csv(measure(labels, image, pixel_size)))
+                write_table(folder / f"{name}.cells.csv", measure(labels, image, pixel_size))
                 told = f"{labels.max()} cells"
             done["images"][name] = pixels  # last: it tells that all is there
             write_text(folder / DONE, json.dumps(done, indent=1) + "\n")
@@ -163,7 +162,7 @@ def predict(
             yield f"{name}: {told}{note and f'; {note}'}{warning}"
     if cells:
         kind = "classes" if of_classes else "cells"
-        yield f"{_all_measurements(folder, kind)}: the measurements of all images"
+        yield f"{write_all(folder, kind)}: the measurements of all images"
 
 
 def _check_folder(folder: Path, files: Sequence[Path]) -> None:
@@ -311,27 +310,3 @@ def _done_before(folder: Path, settings: dict) -> dict:
     if done["settings"] != settings:
         raise InputError(f"{folder} holds results of another network or other settings: give another folder")
     return done
-
-
-def _csv(table: dict[str, np.ndarray]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table)
-    writer.writerows(zip(*(values.tolist() for values in table.values()), strict=True))
-    return text.getvalue()
-
-
-def _all_measurements(folder: Path, kind: str) -> Path:
-    """One table of all images' measurements, their names in the first column; what one lacks stays empty."""
-    target, rows, columns = folder / f"{kind}.csv", [], {"image": None}
-    for path in sorted(folder.glob(f"*.{kind}.csv")):
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            rows += [{"image": path.name.removesuffix(f".{kind}.csv"), **row} for row in reader]
-            columns |= dict.fromkeys(reader.fieldnames or ())
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(target, text.getvalue())
-    return target
