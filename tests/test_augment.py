@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage, stats
 
 from reprolib import augment as augmentation
-from reprolib.augment import PERCENTILES, augment, displacement, limits, normalise
+from reprolib.augment import PERCENTILES, augment, displacement, draw, limits, normalise
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -232,6 +232,12 @@ def test_the_elastic_deformation_is_a_smooth_field_for_the_rows_and_another_for_
     dy, dx = np.moveaxis(spread, 1, 0)
     assert dy.std() == pytest.approx(4.0, rel=0.12) and dx.std() == pytest.approx(4.0, rel=0.12)
     assert abs(np.corrcoef(dy.ravel(), dx.ravel())[0, 1]) < 0.15
+
+
+def test_displacements_are_proportional_to_their_standard_deviation_however_small():
+    small, large = (draw(seeded(0), elastic=std).grid for std in (0.5, 10.0))
+    torch.testing.assert_close(20 * small, large)
+    assert draw(seeded(0), elastic=0.0).grid is None
 
 
 def test_without_grey_variation_no_grey_value_is_made_up():

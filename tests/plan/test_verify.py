@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -141,6 +142,20 @@ def test_replayed_losses_agree_and_a_changed_loss_is_caught(runs):
     change_record(runs, lambda record: record["loss"].__setitem__(1, record["loss"][1] * 1.05))
     (check,) = verify.verify(runs, replay=2)
     assert check.ok is False
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_loss_that_is_no_number_passes_for_equal_nowhere(runs, monkeypatch, place):
+    losses = list(records.read(only(runs, ".json")).loss[:2])
+    losses[place] = float("nan")
+    monkeypatch.setattr(train, "run_steps", lambda *_: SimpleNamespace(losses=losses))
+    (check,) = verify.verify(runs, replay=2)
+    assert check.ok is False
+
+
+def test_a_score_that_is_no_number_passes_for_equal_nowhere():
+    for known, recomputed in ((float("nan"), 0.5), (0.5, float("nan")), (float("nan"), float("nan"))):
+        assert verify.compare_scores("a", "held_out pixel_error", known, recomputed).ok is False
 
 
 def test_a_negative_number_of_steps_to_replay_is_refused(runs):
