@@ -196,8 +196,18 @@ def limits(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Of a large image every s-th row and column counts. Where both percentiles are one value, they are the least and the
     greatest instead; in an empty channel they stay one apart.
     """
-    stride = math.ceil(math.sqrt(image.shape[0] * image.shape[1] / MOST_SAMPLED))
-    sampled = np.asarray(image[::stride, ::stride], dtype=np.float32)
+    stride = sampling_stride(image.shape)
+    return limits_of_sample(image[::stride, ::stride])
+
+
+def sampling_stride(shape: tuple[int, ...]) -> int:
+    """Every which row and column of an image of this shape counts for its `limits`."""
+    return math.ceil(math.sqrt(shape[0] * shape[1] / MOST_SAMPLED))
+
+
+def limits_of_sample(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`limits` of the pixels that count, (h, w) or (h, w, C); their order does not."""
+    sampled = np.asarray(sample, dtype=np.float32)
     low, high = np.percentile(sampled, PERCENTILES, axis=(0, 1))
     least, greatest = sampled.min((0, 1)), sampled.max((0, 1))
     low, high = np.where(high > low, (low, high), (least, greatest))

@@ -151,8 +151,13 @@ def window(image: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
         top, left: its first row and column, also negative.
         side: in px.
     """
-    rows, columns = (mirrored(*span) for span in ((top, side, image.shape[0]), (left, side, image.shape[1])))
-    return np.asarray(image[rows.min() : rows.max() + 1][np.ix_(rows - rows.min(), columns)])
+    return picked(image, *(mirrored(*span) for span in ((top, side, image.shape[0]), (left, side, image.shape[1]))))
+
+
+def picked(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """A copy of some rows and columns of an image (H, W) or (H, W, C); only the box around them is read."""
+    box = image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    return np.asarray(box[np.ix_(rows - rows.min(), columns - columns.min())])
 
 
 def mirrored(start: int, count: int, side: int) -> np.ndarray:

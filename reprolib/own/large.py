@@ -7,9 +7,12 @@ is, other files are unpacked into memory first, at a byte or two for each pixel.
 
 from __future__ import annotations
 
+import itertools
+import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tifffile
@@ -27,14 +30,17 @@ from reprolib.tiling import (
     GIBIBYTE,
     evaluating,
     fitting_tile,
+    mirrored,
     origins,
+    picked,
     predict,
     probabilities,
     tile_geometry,
     window,
 )
 
-ROWS = 256  # of an image that are read at a time
+ROWS = 256  # of an image that are written at a time
+BLOCK = 1024  # px, of a side of what is read at a time for the mean
 
 
 def predict_file(model: nn.Module, source: Path, target: Path, **options) -> tuple[int, int]:
@@ -89,7 +95,8 @@ def predict_image(
                 for top in range(0, len(total), ROWS):
                     output[top : top + ROWS] = np.round(255 * total[top : top + ROWS])
         else:
-            for place, probability in predicted_tiles(model, image, tile, report, reduced, normalisation):
+            levels = grey_levels(image, normalisation)
+            for place, probability in predicted_tiles(model, image, tile, levels, report, reduced):
                 output[place] = np.round(255 * probability)
         output.flush()
 
@@ -104,10 +111,11 @@ def fill_flipped(
     normalisation: str = "standard",
 ) -> None:
     """Add the mean probability of class 1 over an image and its three mirror images to ``total`` (H, W) float32."""
+    levels = grey_levels(image, normalisation)
     for flip in FLIPS:
         axes = tuple(axis + 2 for axis in flip)  # of (H, W, ...)
         mirrored = np.flip(total, axes)
-        for place, probability in predicted_tiles(model, np.flip(image, axes), tile, report, reduced, normalisation):
+        for place, probability in predicted_tiles(model, np.flip(image, axes), tile, levels, report, reduced):
             mirrored[place] += probability / len(FLIPS)
 
 
@@ -115,50 +123,155 @@ def predicted_tiles(
     model: nn.Module,
     image: np.ndarray,
     tile: int,
+    levels: Levels,
     report: Report | None = None,
     reduced: bool = False,
-    normalisation: str = "standard",
 ) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
     """Predict an image, in memory or mapped, tile by tile on the lattice: each pixel once, as (rows and columns, P).
 
     Equal to ``tiling.predict`` but for the last digit: the grey values' mean and deviation are taken in double here.
 
     Raises:
-        ValueError: if the image is constant or not finite, or the tile does not fit the network.
+        ValueError: if the tile does not fit the network.
     """
     side, step, halo = tile_geometry(tile, True, getattr(model, "geometry", VALID))
     height, width = image.shape[:2]
-    mean, spread = grey_values(image)
-    if normalisation == "percentiles":
-        low, high = limits(image)
-        mean, spread = (low + high) / 2, (high - low) / 2
     tops, lefts = origins(height, side, step), origins(width, side, step)
     count = len(tops) * len(lefts)
     with evaluating(model, reduced), Progress(count, "tile", report if count > 1 else None) as progress:
         for top in tops:
             for left in lefts:
-                values = (window(image, top - halo, left - halo, tile) - mean) / spread
-                probability = probabilities(model, values.astype(np.float32), reduced)[1].numpy()
+                probability = _tile(model, window(image, top - halo, left - halo, tile), levels, reduced)
                 bottom = height if top == tops[-1] else top + step  # what overlaps is the next tile's
                 right = width if left == lefts[-1] else left + step
                 yield (slice(top, bottom), slice(left, right)), probability[: bottom - top, : right - left]
                 progress.update()
 
 
-def grey_values(image: np.ndarray, rows: int = ROWS) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of an image's values, of each channel, in double, a few rows at a time.
+def predicted_region(
+    model: nn.Module,
+    image: np.ndarray,
+    place: tuple[slice, slice],
+    tile: int,
+    levels: Levels,
+    reduced: bool = False,
+    flips: bool = False,
+) -> np.ndarray:
+    """The probabilities of a part of an image, by the tiles of the whole image: to the bits of `predict_image`.
+
+    Args:
+        image: (H, W) or (H, W, C), or what has such a shape and gives boxes of it. All that the tiles see is taken at
+            once; with flips, once for each mirror image.
+        place: rows and columns, of any extent. From a tile's origin to another's, or to the image's end, no tile is
+            computed for two parts (but for the mirror images').
+        levels: `grey_levels` of the whole image.
+
+    Returns:
+        (h, w) float32.
+    """
+    output = tile_geometry(tile, True, getattr(model, "geometry", VALID))
+    total = np.zeros([part.stop - part.start for part in place], np.float32)
+    for flip in FLIPS if flips else FLIPS[:1]:
+        rows, columns = (
+            covering(part, side, tile, output, axis in flip)
+            for axis, part, side in zip((-2, -1), place, image.shape[:2], strict=True)
+        )
+        seen = picked(image, rows.seen, columns.seen)
+        probability = np.empty([len(axis.seen) - 2 * output[2] for axis in (rows, columns)], np.float32)
+        with evaluating(model, reduced):
+            for top in rows.origins:
+                for left in columns.origins:  # what overlaps is the later tile's
+                    here = slice(top, top + output[0]), slice(left, left + output[0])
+                    probability[here] = _tile(model, seen[top : top + tile, left : left + tile], levels, reduced)
+        turned = np.flip(probability[rows.wanted, columns.wanted], tuple(axis + 2 for axis in flip))
+        total += turned / len(FLIPS) if flips else turned
+    return total
+
+
+class Covering(NamedTuple):
+    """Along one side of an image: the tiles that cover a part of it."""
+
+    origins: list[int]  # px, of the tiles, from the first one's on
+    seen: np.ndarray  # the image's pixels that the tiles see, in order
+    wanted: slice  # the part, in what the tiles give
+
+
+def covering(part: slice, side: int, tile: int, geometry: tuple[int, int, int], flip: bool = False) -> Covering:
+    """The tiles of the lattice that cover a part of an image side (px); with ``flip``, of the mirror image's.
+
+    Args:
+        geometry: of the tile, see ``tiling.tile_geometry``.
+    """
+    output, step, halo = geometry
+    start, stop = (side - part.stop, side - part.start) if flip else (part.start, part.stop)
+    tiles = origins(side, output, step)
+    first, last = (tiles[min(place // step, len(tiles) - 1)] for place in (start, stop - 1))
+    seen = mirrored(first - halo, last - first + tile, side)
+    within = [place - first for place in tiles if first <= place <= last]
+    return Covering(within, side - 1 - seen if flip else seen, slice(start - first, stop - first))
+
+
+def _tile(model: nn.Module, values: np.ndarray, levels: Levels, reduced: bool) -> np.ndarray:
+    """The probability of class 1 of an input tile's grey values."""
+    return probabilities(model, ((values - levels.centre) / levels.half).astype(np.float32), reduced)[1].numpy()
+
+
+class Levels(NamedTuple):
+    """What grey values are normalised by, (values - centre) / half: scalars, or (C,) of channels."""
+
+    centre: np.ndarray
+    half: np.ndarray
+
+
+def grey_levels(image: np.ndarray, normalisation: str = "standard") -> Levels:
+    """The levels of an image (H, W) or (H, W, C), see ``augment.normalise``.
+
+    Raises:
+        InputError: if it is constant, or not finite.
+    """
+    mean, spread = grey_values(image)
+    return Levels(mean, spread) if normalisation == "standard" else between(*limits(image))
+
+
+def between(low: np.ndarray, high: np.ndarray) -> Levels:
+    """The levels that take ``low`` to -1 and ``high`` to 1."""
+    return Levels((low + high) / 2, (high - low) / 2)
+
+
+def grey_values(image: np.ndarray, block: int = BLOCK) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of an image's values, of each channel, in double, a block at a time.
 
     Returns:
         Two scalars of an image (H, W), or two (C,) of (H, W, C); an empty channel's deviation is 1.
 
     Raises:
-        ValueError: if it is constant, or not finite.
+        InputError: if it is constant, or not finite.
     """
-    count, parts = image.shape[0] * image.shape[1], range(0, image.shape[0], rows)
-    mean = sum(image[top : top + rows].sum((0, 1), dtype=np.float64) for top in parts) / count
-    squares = sum(((image[top : top + rows].astype(np.float64) - mean) ** 2).sum((0, 1)) for top in parts)
-    if not np.isfinite(squares).all():
+    places = itertools.product(*(range(0, side, block) for side in image.shape[:2]))
+    mean, deviation = together([moments(image[top : top + block, left : left + block]) for top, left in places])
+    if not np.isfinite(deviation).all():
         raise InputError("the image holds NaN or infinite values: all grey values must be finite")
-    if not np.any(squares):
+    if not np.any(deviation):
         raise InputError("the image is constant: there is nothing to segment")
-    return mean, np.where(squares > 0, np.sqrt(squares / count), 1.0)
+    return mean, np.where(deviation > 0, deviation, 1.0)
+
+
+def moments(block: np.ndarray) -> np.ndarray:
+    """Of the pixels (h, w) or (h, w, C) of a block: their number, mean, and sum of squares about it, (3,) or (3, C)."""
+    values = np.ascontiguousarray(block, np.float64)
+    mean = values.mean((0, 1))
+    return np.stack([np.full_like(mean, values.shape[0] * values.shape[1]), mean, ((values - mean) ** 2).sum((0, 1))])
+
+
+def together(blocks: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of all pixels of blocks, from their `moments`; the blocks' order does not matter."""
+    count, mean, squares = np.moveaxis(np.asarray(blocks), 1, 0)
+    overall = _sum(count * mean) / _sum(count)
+    return overall, np.sqrt(_sum(squares + count * (mean - overall) ** 2) / _sum(count))
+
+
+def _sum(values: np.ndarray) -> np.ndarray:
+    """The sum along the first axis, rounded once."""
+    if not np.isfinite(values).all():
+        return values.sum(0)
+    return np.array([math.fsum(column) for column in values.reshape(len(values), -1).T]).reshape(values.shape[1:])

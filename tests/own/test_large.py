@@ -17,7 +17,7 @@ from PIL import Image
 from reprolib import progress
 from reprolib.errors import InputError
 from reprolib.model import UNet
-from reprolib.own.large import grey_values, open_grey, predict_file, predict_image, predicted_tiles
+from reprolib.own.large import grey_levels, grey_values, open_grey, predict_file, predict_image, predicted_region, predicted_tiles
 from reprolib.tiling import predict, window
 
 
@@ -60,10 +60,26 @@ def test_the_mean_over_mirror_images_is_the_same_tile_by_tile(tmp_path, sides):
 
 def test_each_pixel_comes_once():
     image, count = picture(70, 90), np.zeros((70, 90), int)
-    for place, probability in predicted_tiles(network(), image, 204):
+    for place, probability in predicted_tiles(network(), image, 204, grey_levels(image)):
         count[place] += 1
         assert probability.shape == count[place].shape
     assert (count == 1).all()
+
+
+@pytest.mark.parametrize("normalisation", ["standard", "percentiles"])
+@pytest.mark.parametrize("flips", [False, True])
+@pytest.mark.parametrize("sides", [(70, 90), (53, 33), (9, 100)])
+def test_a_region_has_the_bits_of_the_whole_image(tmp_path, sides, flips, normalisation):
+    model, image = network(), picture(*sides)
+    predict_image(model, image, tmp_path / "out.tif", tile=204, flips=flips, normalisation=normalisation)
+    whole, levels = tifffile.imread(tmp_path / "out.tif"), grey_levels(image, normalisation)
+    exact = predicted_region(model, image, tuple(slice(0, side) for side in sides), 204, levels, flips=flips)
+    np.testing.assert_array_equal(np.round(255 * exact), whole)
+    for rows, columns in ((slice(0, 32), slice(16, 32)), (slice(3, 8), slice(29, 30)), (slice(48, 70), slice(32, 90))):
+        rows, columns = (slice(p.start, min(p.stop, n)) for p, n in zip((rows, columns), sides, strict=True))
+        if rows.start < rows.stop and columns.start < columns.stop:
+            part = predicted_region(model, image, (rows, columns), 204, levels, flips=flips)
+            np.testing.assert_array_equal(part, exact[rows, columns])
 
 
 def test_in_bfloat16_a_file_equals_the_prediction_in_memory(tmp_path):
@@ -92,7 +108,7 @@ def test_an_uncompressed_tiff_is_mapped_not_read(tmp_path):
 
 def test_mean_and_deviation_are_those_of_the_whole_image():
     image = picture(700, 33).astype(np.float32) * 1000 + 1e6
-    mean, spread = grey_values(image, rows=256)
+    mean, spread = grey_values(image, block=32)
     assert mean == pytest.approx(image.mean(dtype=np.float64), rel=1e-12)
     assert spread == pytest.approx(image.std(dtype=np.float64), rel=1e-12)
 
@@ -165,7 +181,7 @@ def test_a_failure_midway_leaves_no_file_and_the_older_result(tmp_path):
 def test_progress_says_how_many_tiles_and_how_long(monkeypatch):
     monkeypatch.setattr(progress, "EVERY", 0.0)
     lines, image = [], picture(40, 40)
-    list(predicted_tiles(network(), image, 204, lines.append))
+    list(predicted_tiles(network(), image, 204, grey_levels(image), lines.append))
     assert len(lines) == 9 and lines[0].startswith("tile 1/9, ")
     assert re.fullmatch(r"tile 9/9, .*, 00:00 left", lines[-1])
 
