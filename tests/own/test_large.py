@@ -17,7 +17,15 @@ from PIL import Image
 from reprolib import progress
 from reprolib.errors import InputError
 from reprolib.model import UNet
-from reprolib.own.large import grey_levels, grey_values, open_grey, predict_file, predict_image, predicted_region, predicted_tiles
+from reprolib.own.large import (
+    grey_levels,
+    grey_values,
+    open_grey,
+    predict_file,
+    predict_image,
+    predicted_region,
+    predicted_tiles,
+)
 from reprolib.tiling import predict, window
 
 
