@@ -37,25 +37,10 @@ def instances(page: Page, path: Path, ignore: int | None = None) -> Labels:
         ignore: the number of pixels that are not annotated.
 
     Raises:
-        InputError: if the file holds no labels: colours, fractions, numbers below 0; or if its numbers are not those of
-            objects, since most of them lie in many pieces: classes, or a mask that went through JPEG or was resized.
+        InputError: as `_numbers`; or if the numbers are not those of objects, since most of them lie in many pieces:
+            classes, or a mask that went through JPEG or was resized.
     """
-    pixels, notes = page.pixels, list(page.notes)
-    if pixels.ndim == 3:
-        if not (pixels == pixels[..., :1]).all():
-            raise InputError(f"{path} is a colour image: save the labels as one number for each object")
-        pixels = pixels[..., 0]
-        notes.append("grey stored as colour")
-    if pixels.dtype.kind == "f":
-        if not (np.isfinite(pixels).all() and (pixels == np.round(pixels)).all()):
-            raise InputError(f"{path} holds fractions, perhaps probabilities: labels are whole numbers from 0")
-        notes.append(f"{pixels.dtype} numbers")
-    if pixels.dtype.kind != "b" and pixels.min() < 0:
-        raise InputError(f"{path} holds {int(pixels.min())}: labels are whole numbers from 0, which is the background")
-    ignored = np.zeros(pixels.shape, bool) if ignore is None else pixels == ignore
-    if ignored.any():
-        pixels = np.where(ignored, 0, pixels)
-        notes.append(f"{ignored.mean():.1%} ignored")
+    pixels, ignored, notes = _numbers(page, path, ignore, "object")
     numbers, last = consecutive(pixels), int(pixels.max())
     objects = int(numbers.max())
     if objects == 0:
@@ -82,23 +67,47 @@ def class_codes(page: Page, path: Path, ignore: int | None = None) -> Labels:
     """Class numbers as they are stored, of a colour image red * 65536 + green * 256 + blue; see `number_classes`.
 
     Raises:
-        InputError: if the file holds fractions or numbers below 0.
+        InputError: as `_numbers`, and if a number is 2**24 or more.
+    """
+    pixels, ignored, notes = _numbers(page, path, ignore, "class")
+    if pixels.max() >= 2**24:
+        raise InputError(f"{path} holds {pixels.max()}: classes are whole numbers below {2**24}")
+    return Labels(pixels.astype(np.int32), ignored, tuple(notes))
+
+
+def _numbers(page: Page, path: Path, ignore: int | None, what: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """What a label file holds: whole numbers from 0 (H, W) of any type, with 0 where nobody has looked; where that is,
+    (H, W) bool; and what was made of the file.
+
+    Args:
+        what: "object" or "class": has a number of its own. Colours number classes, not objects.
+
+    Raises:
+        InputError: if the file holds fractions, numbers below 0 that are not ``ignore``, or channels that are no
+            number.
     """
     pixels, notes = page.pixels, list(page.notes)
     if pixels.ndim == 3:
         alike = (pixels == pixels[..., :1]).all()
-        if not alike and (pixels.shape[-1] != 3 or pixels.dtype != np.uint8):
-            raise InputError(f"{path} has {pixels.shape[-1]} channels of {pixels.dtype}: save one number a class")
+        colours = pixels.shape[-1] == 3 and pixels.dtype == np.uint8
+        if not alike and not (colours and what == "class"):
+            kind = "is a colour image" if colours else f"has {pixels.shape[-1]} channels of {pixels.dtype}"
+            raise InputError(f"{path} {kind}: save the labels as one number for each {what}")
         pixels = pixels[..., 0] if alike else pixels.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
         notes.append("grey stored as colour" if alike else "each colour is a class")
-    if pixels.dtype.kind == "f" and not (np.isfinite(pixels).all() and (pixels == np.round(pixels)).all()):
-        raise InputError(f"{path} holds fractions, perhaps probabilities: classes are whole numbers from 0")
-    if pixels.dtype.kind != "b" and not 0 <= pixels.min() <= pixels.max() < 2**24:
-        raise InputError(f"{path} holds {pixels.min()} to {pixels.max()}: classes are whole numbers from 0")
+    if pixels.dtype.kind == "f":
+        if not (np.isfinite(pixels).all() and (pixels == np.round(pixels)).all()):
+            raise InputError(f"{path} holds fractions, perhaps probabilities: labels are whole numbers from 0")
+        notes.append(f"{pixels.dtype} numbers")
     ignored = np.zeros(pixels.shape, bool) if ignore is None else pixels == ignore
     if ignored.any():
+        pixels = np.where(ignored, 0, pixels)
         notes.append(f"{ignored.mean():.1%} ignored")
-    return Labels(pixels.astype(np.int32), ignored, tuple(notes))
+    if pixels.dtype.kind != "b" and pixels.min() < 0:
+        raise InputError(
+            f"{path} holds {int(pixels.min())}: labels are whole numbers from 0 (--ignore takes one that means none)"
+        )
+    return pixels, ignored, notes
 
 
 def number_classes(labels: Sequence[Labels], names: Sequence[str], place: Path) -> tuple[list[np.ndarray], list[str]]:

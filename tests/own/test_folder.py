@@ -177,7 +177,7 @@ def test_pixel_size_and_what_was_made_of_the_files_are_told(tmp_path):
         ("labels/shot1.tif", DISCS[:-1], "shot1.png is 64 x 64 px, but its labels are 63 x 64"),
         ("images/shot1.png", GREY + 7, r"shot1\.png is constant"),
         ("labels/shot1.tif", DISCS / 16, r"shot1\.tif holds fractions"),
-        ("labels/shot1.tif", np.stack([DISCS, DISCS * 2, DISCS * 3], -1), r"shot1\.tif is a colour image"),
+        ("labels/shot1.tif", np.stack([DISCS, DISCS * 2, DISCS * 3], -1), r"shot1\.tif has 3 channels"),
         ("labels/shot1.tif", (DISCS > 0) * (1 + DISCS % 2), "perhaps classes"),
         ("labels/shot1.tif", -DISCS.astype(np.int16), "holds -8"),
     ],

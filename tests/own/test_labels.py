@@ -10,7 +10,7 @@ from skimage import measure
 
 from reprolib.data.images import Page, read_pages
 from reprolib.errors import InputError
-from reprolib.own.labels import consecutive, instances
+from reprolib.own.labels import class_codes, consecutive, instances
 
 DISCS = discs()
 MASK = DISCS > 0
@@ -123,13 +123,39 @@ def blurred(mask: np.ndarray) -> np.ndarray:
         (DISCS / 8, "fractions, perhaps probabilities"),
         (np.where(MASK, np.nan, 0), "fractions"),
         (np.where(MASK, np.inf, 0), "fractions"),
-        (np.stack([DISCS, DISCS * 2, DISCS * 3], -1), "is a colour image"),
+        (
+            np.stack([DISCS, DISCS * 2, DISCS * 3], -1),
+            "has 3 channels of uint16: save the labels as one number for each object",
+        ),
+        (np.stack([DISCS, DISCS * 2, DISCS * 3], -1).astype(np.uint8), "is a colour image"),
     ],
 )
 def test_what_is_no_labels_gets_one_sentence_that_says_what_it_may_be(array, told):
     with pytest.raises(InputError, match=told) as raised:
         found(array, "cell.tif")
     assert str(raised.value).startswith("cell.tif ") and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("array", "told"),
+    [
+        (-DISCS.astype(np.int32), "holds -8: labels are whole numbers from 0"),
+        (DISCS / 8, "fractions, perhaps probabilities"),
+        (np.where(MASK, np.nan, 0), "fractions"),
+        (np.stack([DISCS, DISCS * 2, DISCS * 3], -1), "has 3 channels of uint16: save .* one number for each class"),
+        (DISCS.astype(np.int64) * 2**24, r"holds 134217728: classes are whole numbers below 16777216"),
+    ],
+)
+def test_classes_are_judged_as_objects_are(array, told):
+    with pytest.raises(InputError, match=told):
+        class_codes(Page(array), "cell.tif")
+
+
+@pytest.mark.parametrize("read", [instances, class_codes])
+@pytest.mark.parametrize("kind", [np.int16, np.float32])
+def test_a_number_below_0_may_say_where_nobody_has_looked(read, kind):
+    labels = read(Page(np.where(DISCS == 3, -1, DISCS.astype(kind))), "cell.tif", ignore=-1)
+    assert np.array_equal(labels.ignored, DISCS == 3) and not labels.instances[DISCS == 3].any()
 
 
 @pytest.mark.parametrize("quality", [50, 75, 95])
