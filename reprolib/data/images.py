@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-import zarr
 from PIL import Image, ImageOps
 
 from reprolib.data.limits import (
@@ -30,6 +29,7 @@ from reprolib.data.limits import (
     judge_tiff_pages,
     judge_zarr,
 )
+from reprolib.data.volumes import open_volume
 from reprolib.errors import InputError
 
 TIFF = (".tif", ".tiff", ".btf", ".lsm", ".stk", ".tf8")
@@ -320,23 +320,13 @@ def _pillow(path: Path, raw: bool) -> Iterator[Page]:
 
 
 def _zarr(path: Path) -> Iterator[Page]:
-    node, axes, size = zarr.open(path, mode="r"), None, None
-    if isinstance(node, zarr.Group):
-        attributes = dict(node.attrs)
-        scales = (attributes.get("ome") or attributes).get("multiscales")
-        if not scales:
-            raise InputError(f"{path} is a Zarr group without OME-Zarr's multiscales: name the array in it")
-        levels, named = scales[0]["datasets"], scales[0].get("axes")
-        node = node[levels[0]["path"]]
-        if named:
-            axes = "".join(one["name"] if isinstance(one, dict) else one for one in named).upper()
-            unit = next((one.get("unit", "") for one in named if isinstance(one, dict) and one["name"] == "x"), "")
-            steps = [t["scale"] for t in levels[0].get("coordinateTransformations", ()) if t["type"] == "scale"]
-            size = steps[0][axes.index("X")] * MICROMETRES[unit] if steps and unit in MICROMETRES else None
-    judge_zarr(path, node)
-    axes = axes or "TCZYX"[-node.ndim :]
-    array = np.asarray(node)
-    for pixels in _planes(array.astype(array.dtype.newbyteorder("="), copy=False), axes):
+    volume, size = open_volume(path), None
+    judge_zarr(path, volume.array)
+    if volume.scale:
+        unit = volume.named[volume.axes.index("X")].get("unit", "")
+        size = volume.scale[volume.axes.index("X")] * MICROMETRES[unit] if unit in MICROMETRES else None
+    array = np.asarray(volume.array)
+    for pixels in _planes(array.astype(array.dtype.newbyteorder("="), copy=False), volume.axes):
         yield Page(np.ascontiguousarray(pixels), size, channels=True)
 
 
