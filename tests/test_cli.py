@@ -166,7 +166,7 @@ def test_own_images_are_trained_on_and_changed_ones_are_another_experiment(tmp_p
     (path,) = (tmp_path / "runs").glob("*.json")
     assert set(records.read(path).scores.held_out) == {"seg", "foreground_iou"}
     assert cli.main(["verify", "--runs", str(tmp_path / "runs")]) == 2  # nothing that could be checked
-    assert "0 equal, 0 different, 1 not checked" in capsys.readouterr().out
+    assert "0 equal, 0 failed, 1 not checked" in capsys.readouterr().out
 
     Image.fromarray(255 - images.images[0]).save(tmp_path / "mine" / "images" / "0.png")
     assert cli.main(words) == 0

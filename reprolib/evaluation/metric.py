@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-Row = dict[str, Any]  # counts (int) and ratios (float) at one threshold, over all images
+Row = dict[str, int | float]  # counts (int) and ratios (float) at one threshold, over all images
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,7 @@ class Metric:
     digits: int  # decimals in print
     figure: Callable[[Row], float]  # from the row of one threshold
     pool: Callable[[Sequence[Row], Sequence[int]], float]  # from a row of each fold, and the folds' numbers of images
+    counts: tuple[str, ...]  # what a row holds for them, besides its threshold
     digits_of_paper: int = 4  # decimals in Table 1 and 2
 
     def gain(self, first: float, second: float) -> float:
@@ -67,14 +67,43 @@ def _pooled_pixel_error(rows: Sequence[Row], images: Sequence[int]) -> float:
 
 
 WARPING_ERROR = Metric(
-    "warping_error", "warping error", False, 5, _warping_error, _mean_of_images(_warping_error), digits_of_paper=6
+    "warping_error",
+    "warping error",
+    False,
+    5,
+    _warping_error,
+    _mean_of_images(_warping_error),
+    ("warping_splits_mergers",),
+    digits_of_paper=6,
 )
-RAND_ERROR = Metric("rand_error", "Rand error", False, 3, lambda row: 1 - row["rand_f"], _pooled_rand_error)
-PIXEL_ERROR = Metric("pixel_error", "pixel error", False, 3, lambda row: 1 - row["pixel_f"], _pooled_pixel_error)
-V_RAND = Metric("v_rand", "V_Rand", True, 3, _v_rand, _mean_of_images(_v_rand))
-V_INFO = Metric("v_info", "V_Info", True, 3, _v_info, _mean_of_images(_v_info))
+RAND_ERROR = Metric(
+    "rand_error",
+    "Rand error",
+    False,
+    3,
+    lambda row: 1 - row["rand_f"],
+    _pooled_rand_error,
+    ("rand_f", "pairs_both", "pairs_truth", "pairs_proposal"),
+)
+PIXEL_ERROR = Metric(
+    "pixel_error",
+    "pixel error",
+    False,
+    3,
+    lambda row: 1 - row["pixel_f"],
+    _pooled_pixel_error,
+    ("pixel_f", "true_positives", "false_positives", "false_negatives"),
+)
+V_RAND = Metric("v_rand", "V_Rand", True, 3, _v_rand, _mean_of_images(_v_rand), ("v_rand_thin",))
+V_INFO = Metric("v_info", "V_Info", True, 3, _v_info, _mean_of_images(_v_info), ("v_info_thin",))
 SEG = Metric(  # of a set the mean of its videos, so of several folds too
-    "seg", "SEG", True, 3, lambda row: row["seg"], lambda rows, images: _sum(rows, "seg") / len(rows)
+    "seg",
+    "SEG",
+    True,
+    3,
+    lambda row: row["seg"],
+    lambda rows, images: _sum(rows, "seg") / len(rows),
+    ("seg", "seg_pooled", "cells", "foreground_iou"),
 )
 FOREGROUND_IOU = Metric(
     "foreground_iou",
@@ -83,6 +112,7 @@ FOREGROUND_IOU = Metric(
     3,
     lambda row: row["foreground_iou"],
     lambda rows, images: _sum(rows, "foreground_both") / _sum(rows, "foreground_either"),
+    ("foreground_iou", "foreground_both", "foreground_either"),
 )
 
 ERRORS = (WARPING_ERROR, RAND_ERROR, PIXEL_ERROR)  # of Table 1

@@ -5,16 +5,21 @@ A threshold's row of counts stays a dict: which counts there are depends on the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import NewType
 
 from cattrs import Converter
+from cattrs.cols import mapping_structure_factory
 
-from reprolib.errors import NotRecorded
+from reprolib.errors import InputError, NotRecorded, check_choice
 from reprolib.evaluation.appearance import Seen
 from reprolib.evaluation.classes import ClassScores
 from reprolib.evaluation.detection import Detection
 from reprolib.evaluation.metric import METRICS, Row
+from reprolib.strict import an_object, strict_converter
+
+MetricKey = NewType("MetricKey", str)  # of METRICS
+Figures = dict[MetricKey, float]
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,18 @@ class Curve:
     rows: tuple[Row, ...]
 
     def row(self, threshold: float) -> Row:
-        """The counts at a threshold; ``Metric.figure`` makes the score of them. At 0.5 lies two classes' argmax."""
-        return next(row for row in self.rows if row["threshold"] == threshold)
+        """The counts at a threshold; ``Metric.figure`` makes the score of them. At 0.5 lies two classes' argmax.
+
+        Raises:
+            NotRecorded: if there is none.
+        """
+        for row in self.rows:
+            if row["threshold"] == threshold:
+                return row
+        raise NotRecorded(f"there are no counts at the threshold {threshold:g}")
+
+
+Curves = dict[MetricKey, Curve]
 
 
 @dataclass(frozen=True)
@@ -43,7 +58,7 @@ class ImageScore:
     """One image's own figures by metric, at the threshold that is best for all images together."""
 
     name: str
-    figures: dict[str, float]
+    figures: Figures
     edge: bool | None = None  # next to a training image
 
 
@@ -52,8 +67,8 @@ class Part:
     """Figures of some of the held-out images."""
 
     images: tuple[str, ...]
-    score: dict[str, float]  # by metric, at the best threshold
-    at_training_threshold: dict[str, float]
+    score: Figures  # by metric, at the best threshold
+    at_training_threshold: Figures
 
 
 @dataclass(frozen=True)
@@ -82,8 +97,8 @@ class Rotated:
     """The held-out images once more, by the mean over rotated versions (Table 1)."""
 
     angles: tuple[float, ...]  # degrees
-    held_out: dict[str, Curve]
-    at_training_threshold: dict[str, float]
+    held_out: Curves
+    at_training_threshold: Figures
     images: tuple[ImageScore, ...]
 
 
@@ -91,7 +106,7 @@ class Rotated:
 class TestView:
     """The test slices' figures: a curve by metric, and each slice's own."""
 
-    curves: dict[str, Curve]
+    curves: Curves
     images: tuple[ImageScore, ...]
 
 
@@ -109,7 +124,7 @@ class TestScores:
 class SilverScores:
     """All frames of a held-out video against its silver truth."""
 
-    curves: dict[str, Curve]
+    curves: Curves
     watershed: tuple[WatershedScore, ...]
 
 
@@ -117,9 +132,9 @@ class SilverScores:
 class Scores:
     """All scores of a trained network. What does not apply to its data or split is None or empty."""
 
-    training: dict[str, AtThreshold]  # of the training images, by metric
-    held_out: dict[str, Curve] | None = None
-    at_training_threshold: dict[str, float] | None = None
+    training: dict[MetricKey, AtThreshold]  # of the training images, by metric
+    held_out: Curves | None = None
+    at_training_threshold: Figures | None = None
     edge: Part | None = None  # EM: images next to a training image
     interior: Part | None = None  # EM: the others
     images: tuple[ImageScore, ...] = ()
@@ -150,42 +165,55 @@ class Scores:
 
 # --- JSON: what a field is there, but for the hooks ----------
 
-converter = Converter(omit_if_default=True, detailed_validation=False)
+converter = strict_converter()
 
 
-def flat(cls: type, to_json, from_json) -> None:
-    """A class whose JSON mixes two of its fields on one level."""
-    converter.register_unstructure_hook(cls, to_json)
-    converter.register_structure_hook(cls, lambda body, _: from_json(body))
+@converter.register_structure_hook
+def _metric(value, _) -> MetricKey:
+    return check_choice("metric", value, METRICS)
 
 
-def _curves(body: Mapping) -> dict[str, Curve]:
-    return {metric: converter.structure(body[metric], Curve) for metric in body if metric in METRICS}
+@converter.register_structure_hook_factory(lambda kind: kind == Curves)
+def _curves(kind, converter: Converter):
+    """Curves whose rows hold all that the figure of their metric, and its pool over folds, are made from."""
+    plain = mapping_structure_factory(kind, converter)
+
+    def structure(body, _) -> Curves:
+        curves = plain(body, kind)
+        for metric, curve in curves.items():
+            for row in curve.rows:
+                if lacking := {"threshold", *METRICS[metric].counts} - row.keys():
+                    raise InputError(f"a row of {metric} lacks {', '.join(sorted(lacking))}")
+        return curves
+
+    return structure
 
 
-flat(
-    ImageScore,
-    lambda one: {"name": one.name, **one.figures} | ({} if one.edge is None else {"edge": one.edge}),
-    lambda row: ImageScore(row["name"], {k: v for k, v in row.items() if k in METRICS}, row.get("edge")),
-)
-flat(
-    WatershedScore,
-    lambda one: (
-        {"seed": one.seed, "threshold": one.threshold, "seg": one.seg}
-        | {f"seg {video}": value for video, value in one.videos.items()}
-    ),
-    lambda row: WatershedScore(
-        *(row[name] for name in ("seed", "threshold", "seg")),
-        {name.removeprefix("seg "): value for name, value in row.items() if name.startswith("seg ")},
-    ),
-)
-flat(
-    TestView,
-    lambda view: converter.unstructure({**view.curves, "images": view.images}),
-    lambda body: TestView(_curves(body), converter.structure(body["images"], tuple[ImageScore, ...])),
-)
-flat(
-    SilverScores,
-    lambda one: converter.unstructure({**one.curves, "watershed": one.watershed}),
-    lambda body: SilverScores(_curves(body), converter.structure(body["watershed"], tuple[WatershedScore, ...])),
-)
+def flat(cls: type, mixed: str, prefix: str = "") -> None:
+    """A class whose JSON holds its field ``mixed``, a dict, on one level with its other fields.
+
+    Args:
+        prefix: of the dict's names in JSON.
+    """
+    to_json, from_json = converter.gen_unstructure_attrs_fromdict(cls), converter.gen_structure_attrs_fromdict(cls)
+    others = {field.name for field in fields(cls)} - {mixed}
+
+    def unstructure(value) -> dict:
+        body: dict = {}
+        for name, item in to_json(value).items():
+            body |= {f"{prefix}{key}": one for key, one in item.items()} if name == mixed else {name: item}
+        return body
+
+    def structure(body, kind):
+        items = {name: item for name, item in an_object(body).items() if name not in others and name.startswith(prefix)}
+        rest = {name: item for name, item in body.items() if name not in items}
+        return from_json(rest | {mixed: {name.removeprefix(prefix): item for name, item in items.items()}}, kind)
+
+    converter.register_unstructure_hook(cls, unstructure)
+    converter.register_structure_hook(cls, structure)
+
+
+flat(ImageScore, "figures")
+flat(WatershedScore, "videos", "seg ")
+flat(TestView, "curves")
+flat(SilverScores, "curves")

@@ -15,7 +15,7 @@ import torch
 
 from reprolib import data, train
 from reprolib.data.dataset import OWN
-from reprolib.errors import InputError, MissingData
+from reprolib.errors import InputError, MissingData, ReprolibError
 from reprolib.evaluation import score
 from reprolib.evaluation.metric import METRICS
 from reprolib.evaluation.scores import Curve, ImageScore, Scores
@@ -45,7 +45,7 @@ def verify(folder: Path | None = None, replay: int = 0, report: Report | None = 
         report: called with a line of progress.
 
     Returns:
-        At least one Check per record, in the order of their names.
+        At least one Check per record, in the order of their names; one that failed for a record that is damaged.
 
     Raises:
         InputError: if ``replay`` is negative.
@@ -63,6 +63,10 @@ def verify(folder: Path | None = None, replay: int = 0, report: Report | None = 
             report(f"checking {path.stem}")
         try:
             record = records.read(path)
+            if path.stem != record.experiment.name:
+                told = f"{path} is about another experiment than its name says, {record.experiment.name}"
+                checks.append(Check(path.stem, told, False))
+                continue
             own, place = record.experiment.data.startswith(OWN), find_own(record.experiment.data)
             if own and not place:
                 checks.append(Check(path.stem, "not checked: it is about one's own images, not a published set", None))
@@ -71,7 +75,7 @@ def verify(folder: Path | None = None, replay: int = 0, report: Report | None = 
             checks += replay_losses(record, dataset, replay) if replay else recompute(record, dataset)
         except MissingData as error:
             checks.append(Check(path.stem, f"not checked: {error}", None))
-        except (InputError, OSError) as error:
+        except (ReprolibError, OSError) as error:
             checks.append(Check(path.stem, str(error), False))
     return checks
 
@@ -182,7 +186,7 @@ def command(record: Record) -> str:
 
 def lines(checks: Sequence[Check]) -> list[str]:
     """The checks for print, a line each; then how many came out how."""
-    words = {True: "equal    ", False: "DIFFERENT", None: "unchecked"}
+    words = {True: "equal    ", False: "FAILED   ", None: "unchecked"}
     counts = Counter(check.ok for check in checks)
-    summary = f"{counts[True]} equal, {counts[False]} different, {counts[None]} not checked"
+    summary = f"{counts[True]} equal, {counts[False]} failed, {counts[None]} not checked"
     return [*(f"{words[check.ok]} {check.record}  {check.what}" for check in checks), summary]

@@ -7,20 +7,25 @@ the book publishes lie in ``runs/`` of the project; runs made on this machine go
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
+import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
+
+from cattrs import BaseValidationError, override
 
 from reprolib.errors import InputError, NotRecorded
-from reprolib.evaluation.scores import Scores, converter
+from reprolib.evaluation.scores import Figures, Scores, converter
 from reprolib.experiment import Experiment
 from reprolib.files import PROJECT, cache_folder, replacing
+from reprolib.strict import read_json, shortened, what_is_wrong
 
 PUBLISHED = Path(os.environ.get("REPROLIB_RUNS") or PROJECT / "runs")
 FORMAT = 1  # of the record; raised when a field changes its meaning
+MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,8 @@ class CurvePoint:
     """Scores of a few images along the way, by metric, at the threshold 0.5."""
 
     step: int
-    training: dict[str, float]
-    held_out: dict[str, float] | None = None
+    training: Figures
+    held_out: Figures | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +75,7 @@ class Record:
     loss: tuple[float, ...]  # of every step
     curve: tuple[CurvePoint, ...] | None = None  # None: an older record, which has none
     scores: Scores
-    path: Path | None = None  # of the file that it was read from
+    path: Annotated[Path | None, override(omit=True)] = None  # of the file that it was read from; not in it
 
     @property
     def weights_path(self) -> Path:
@@ -83,11 +88,18 @@ converter.register_unstructure_hook(Experiment, Experiment.to_dict)
 
 
 def find(experiment: Experiment, folders: Sequence[Path] | None = None) -> Record | None:
-    """The record of exactly this experiment: the published one, else one made on this machine, else None."""
+    """The record of exactly this experiment: the published one, else one made on this machine, else None.
+
+    Raises:
+        InputError: if the file of its name is damaged, or is about another experiment.
+    """
     for folder in folders or (PUBLISHED, cache_folder() / "runs"):
         path = folder / f"{experiment.name}.json"
         if path.exists():
-            return read(path)
+            record = read(path)
+            if record.experiment != experiment:
+                raise InputError(f"{path} is about another experiment, {record.experiment.name}: restore it")
+            return record
     return None
 
 
@@ -116,41 +128,52 @@ def read(path: Path) -> Record:
     """Read and check a record.
 
     Raises:
-        InputError: if the file is no record of this format, or its experiment does not have the key it claims.
+        InputError: if the file is no record of this format: a value of another type than its field's, a field missing
+            or unknown, a number that is not finite; or if its experiment does not have the key it claims. One sentence.
         FileNotFoundError: if there is no such file.
     """
     path = Path(path)
     try:
-        body = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
-    except (UnicodeDecodeError, json.JSONDecodeError, InputError) as error:
+        body = read_json(path)
+        if not isinstance(body, dict) or body.get("format") != FORMAT:
+            raise InputError(f"its format is not {FORMAT}")
+        for name, kind, wanted in (("experiment", dict, "an object"), ("key", str, "text")):
+            if type(body.get(name)) is not kind:
+                raise InputError(f"{name}: {wanted} is wanted")
+        key = body["key"]
+        record = converter.structure({k: v for k, v in body.items() if k not in ("format", "key")}, Record)
+    except (InputError, BaseValidationError) as error:
+        raise InputError(f"{path} is no run record ({what_is_wrong(error)}); restore it or train again") from None
+    if record.experiment.key != key:
         raise InputError(
-            f"{path} is no run record: it is not valid JSON ({error}); restore it or train again"
-        ) from None
-    if not isinstance(body, dict) or body.get("format") != FORMAT:
-        raise InputError(f"{path} is no run record of format {FORMAT}; restore it or train again")
-    if not isinstance(body.get("experiment"), dict) or "key" not in body:
-        raise InputError(f"{path} is no run record: its experiment or key is missing; restore it or train again")
-    try:
-        experiment = Experiment.from_dict(body["experiment"])
-    except InputError as error:
-        raise InputError(f"{path} does not hold an experiment of this version: {error}") from None
-    if experiment.key != body["key"]:
-        raise InputError(f"{path} was changed: its experiment has the key {experiment.key}, not {body['key']}")
-    body = {name: value for name, value in body.items() if name not in ("format", "key")}
-    try:
-        record = replace(converter.structure(body, Record), path=path)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} is no whole run record ({error}); restore it or train again") from None
-    if len(record.loss) != experiment.steps or not all(0 <= loss < math.inf for loss in record.loss):
-        raise InputError(
-            f"{path} is no whole run record: it needs {experiment.steps} finite losses of 0 or more, one a step, and"
-            f" holds {len(record.loss)}, or others among them; restore it or train again"
+            f"{path} was changed: its experiment has the key {record.experiment.key}, not {shortened(key)}"
         )
-    return record
+    if fault := _fault(record):
+        raise InputError(f"{path} is no run record ({fault}); restore it or train again")
+    return replace(record, path=path)
 
 
-def _no_number(constant: str) -> float:
-    raise InputError(f"{constant} is no number of a record")
+def _fault(record: Record) -> str | None:
+    """What is wrong with values that are of the right types, if anything."""
+    steps = record.experiment.steps
+    if len(record.loss) != steps or min(record.loss) < 0:
+        return (
+            f"loss: {steps} numbers of 0 or more are wanted, one a step, not {len(record.loss)}, or others among them"
+        )
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", record.date, re.ASCII):
+        return f"date: a date such as 2026-01-31 is wanted, not {reprlib.repr(record.date)}"
+    if not re.fullmatch("[0-9a-f]{64}", record.weights.sha256):
+        return f"weights.sha256: 64 digits are wanted, not {reprlib.repr(record.weights.sha256)}"
+    if not 1 <= record.environment.threads <= MOST_THREADS:
+        return f"environment.threads: 1 to {MOST_THREADS} are wanted, not {record.environment.threads}"
+    spent = (record.weights.bytes, record.training_seconds, record.scoring_seconds, record.peak_memory_bytes)
+    if min(spent) < 0:
+        return f"its bytes and seconds are numbers of 0 or more, not {min(spent)}"
+    for name in ("classes", "training_classes"):
+        one = getattr(record.scores, name)
+        if one and {len(one.confusion), *map(len, one.confusion)} != {len(one.names)}:
+            return f"scores.{name}.confusion: a row and a column for each of {len(one.names)} names is wanted"
+    return None
 
 
 def write(record: Record, folder: Path) -> Path:

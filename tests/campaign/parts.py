@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from tests.campaign import apart, archives, images, notebooks
+from tests.campaign import apart, archives, images, notebooks, records
 from tests.campaign.apart import Judge, Trial
 
 
@@ -30,5 +30,6 @@ def _damaged(name: str, about: str, judge: Judge, good: str, full: int, short: i
 PARTS = (
     _damaged("images", "Damaged images and label files, all readers", images.judge, "image", 40_000, 300),
     _damaged("notebooks", "Damaged notebooks", notebooks.judge, "chapter", 20_000, 300),
+    _damaged("records", "Damaged run records", records.judge, "record", 10_000, 300),
     _damaged("archives", "Damaged archives of data sets", archives.judge, "unpacked", 40_000, 1000),
 )

@@ -175,3 +175,39 @@ def test_a_record_whose_data_is_absent_is_named_not_passed(runs, monkeypatch):
     monkeypatch.setattr(data, "load", absent)
     (check,) = verify.verify(runs)
     assert check.ok is None and "not here" in check.what
+
+
+def test_damaged_records_are_a_failed_line_each_and_the_others_go_on(runs):
+    whole = only(runs, ".json")
+    damages = {
+        "a-cut.json": whole.read_bytes()[:-40],
+        "b-empty.json": b"",
+        "c-nested.json": b"[" * 100_000,
+        "d-text.json": whole.read_bytes().replace(b'"threads": 1', b'"threads": "1"'),
+        "e-unknown.json": whole.read_bytes().replace(b'"threads": 1', b'"threads": 1, "thread": 1'),
+        "f-nan.json": whole.read_bytes().replace(b'"threads": 1', b'"threads": NaN'),
+        "z-renamed.json": whole.read_bytes(),
+    }
+    for name, content in damages.items():
+        (runs / name).write_bytes(content)
+    checks = verify.verify(runs)
+    failed = [check for check in checks if check.ok is False]
+    assert [f"{check.record}.json" for check in failed] == list(damages)
+    for check, why in zip(
+        failed,
+        [
+            "not valid JSON", "not valid JSON", "nested too deeply", "environment.threads: a whole number is wanted",
+            "'thread' is unknown", "NaN is no number", "another experiment than its name says",
+        ],
+        strict=True,
+    ):  # fmt: skip
+        assert f"{check.record}.json" in check.what and why in check.what and "\n" not in check.what
+    assert sum(check.ok is True for check in checks) > 20
+    text = verify.lines(checks)
+    assert sum(line.startswith("FAILED") for line in text) == len(damages) and f"{len(damages)} failed" in text[-1]
+
+
+def test_a_record_whose_curve_lacks_the_middle_threshold_is_one_failed_line(runs):
+    change_record(runs, lambda record: record["scores"]["held_out"]["pixel_error"]["rows"].pop(5))
+    (check,) = verify.verify(runs)
+    assert check.ok is False and "no counts at the threshold 0.5" in check.what
