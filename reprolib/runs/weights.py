@@ -71,10 +71,14 @@ def start_path(start: str) -> Path:
     """Where the weights lie that an experiment starts from.
 
     Raises:
-        InputError: if they are not on this machine.
+        InputError: if they are not on this machine, or not those any more.
     """
     if not (path := _start(start)).exists():
         raise InputError(f"the weights {start} to start from are not here: name their record, --from RECORD")
+    if (found := file_hash(path)[:16]) != start:
+        raise InputError(
+            f"the weights {path} to start from were changed (SHA-256 {found}...): name their record, --from RECORD"
+        )
     return path
 
 

@@ -109,3 +109,17 @@ def test_a_full_disk_leaves_no_weights_by_halves(tmp_path, monkeypatch):
     one_sentence(caught.value)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_changed_weights_to_start_from_are_refused_until_their_record_brings_them_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPROLIB_CACHE", str(tmp_path / "cache"))
+    sha256 = weights.save_weights(network(), tmp_path / "w.safetensors")
+    start = weights.keep_start(tmp_path / "w.safetensors", sha256)
+    path = weights.start_path(start)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"to start from were changed .*--from RECORD") as caught:
+        weights.start_path(start)
+    one_sentence(caught.value)
+    assert weights.keep_start(tmp_path / "w.safetensors", sha256) == start and weights.start_path(start) == path
