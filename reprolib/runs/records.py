@@ -18,7 +18,7 @@ from typing import Annotated
 from cattrs import BaseValidationError, override
 
 from reprolib.errors import InputError, NotRecorded
-from reprolib.evaluation.scores import Figures, Scores, converter
+from reprolib.evaluation.scores import Scores, converter
 from reprolib.experiment import Experiment
 from reprolib.files import PROJECT, cache_folder, replacing
 from reprolib.strict import read_json, shortened, what_is_wrong
@@ -53,11 +53,11 @@ class Weights:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Scores of a few images along the way, by metric, at the threshold 0.5."""
+    """Scores of a few images along the way at the threshold 0.5, see `score.curve_point`."""
 
     step: int
-    training: Figures
-    held_out: Figures | None = None
+    training: dict[str, float]  # by metric, or "mean_iou" of classes
+    held_out: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

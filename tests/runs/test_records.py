@@ -47,7 +47,9 @@ def test_a_record_is_read_back_as_it_was_written(tmp_path):
     assert records.read(path).weights_path == path.with_suffix(".safetensors")
 
 
-@pytest.mark.parametrize("curve", [None, (), (records.CurvePoint(3, {"seg": 0.5}),)])
+@pytest.mark.parametrize(
+    "curve", [None, (), (records.CurvePoint(3, {"seg": 0.5}),), (records.CurvePoint(3, {"mean_iou": 0.5}, {}),)]
+)
 def test_a_curve_that_an_older_record_lacks_is_told_from_an_empty_one(tmp_path, curve):
     path = records.write(example(curve=curve), tmp_path)
     assert records.read(path).curve == curve
