@@ -8,8 +8,21 @@ from collections.abc import Sequence
 from reprolib.claims.claim import Claim, Verdict
 from reprolib.claims.render import badge
 
-WORDS = ("完全一致", "复现", "优于论文", "与论文相当", "部分复现", "未复现", "差于论文", "未定", "不可比", "尚未运行")
-VERDICTS = dict(zip(Verdict, WORDS, strict=True))
+VERDICTS = {
+    Verdict.EXACT: "完全一致",
+    Verdict.REPRODUCED: "复现",
+    Verdict.BETTER: "优于论文",
+    Verdict.EQUAL: "与论文相当",
+    Verdict.PARTLY: "部分复现",
+    Verdict.NO_EFFECT: "无效果",
+    Verdict.NOT_REPRODUCED: "未复现",
+    Verdict.CONTRADICTED: "相反",
+    Verdict.WORSE: "差于论文",
+    Verdict.INCONCLUSIVE: "证据不足",
+    Verdict.NOT_DECIDED: "未定",
+    Verdict.NOT_COMPARABLE: "不可比",
+    Verdict.NOT_RUN_YET: "尚未运行",
+}
 CLAIMS = {  # by key
     "table 1, warping_error": "表 1，电镜：warping error",
     "table 1, rand_error": "表 1，电镜：Rand error",

@@ -6,6 +6,8 @@ A verdict follows from a rule, never from judgement:
 * *reproduced*, *partly*, *not reproduced*: a property that was measured, by the bound stated in the row; of two kinds
   of network: better in every pair of runs (same images, same seed), on the average alone, or not (``orderings``); of
   a part taken away on EM: better on the average in all three scores of Table 1, in some, or in none (``results``);
+* *reproduced*, *contradicted*, *no effect* (above a smallest one worth having), *inconclusive*: a primary claim of the
+  protocol, by paired differences over five choices of training images (``verdict``);
 * *better*, *equal* (to within a tenth), *worse*, *not decided*: a score on the paper's own test slices against the
   paper's, by the interval of our seeds (``verdict``);
 * *not comparable*: a score on other images than the paper's; both values are shown;
@@ -26,8 +28,11 @@ class Verdict(StrEnum):
     BETTER = "better"
     EQUAL = "equal"
     PARTLY = "partly"
+    NO_EFFECT = "no effect"
     NOT_REPRODUCED = "not reproduced"
+    CONTRADICTED = "contradicted"
     WORSE = "worse"
+    INCONCLUSIVE = "inconclusive"
     NOT_DECIDED = "not decided"
     NOT_COMPARABLE = "not comparable"
     NOT_RUN_YET = "not run yet"
@@ -35,7 +40,7 @@ class Verdict(StrEnum):
 
 ARGUED = "argued, no figure"  # what the paper gives for many of its claims
 GOOD = (Verdict.EXACT, Verdict.REPRODUCED, Verdict.BETTER, Verdict.EQUAL)
-BAD = (Verdict.NOT_REPRODUCED, Verdict.WORSE)
+BAD = (Verdict.NO_EFFECT, Verdict.NOT_REPRODUCED, Verdict.CONTRADICTED, Verdict.WORSE)
 
 
 @dataclass(frozen=True)

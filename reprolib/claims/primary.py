@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reprolib.claims import table2, verdict
 from reprolib.claims.orderings import Pairs
 from reprolib.evaluation.metric import METRICS
+from reprolib.plan.purposes import purposes
 from reprolib.plan.recipes import Primary, primary_claims
 from reprolib.printing import markdown
 from reprolib.runs import records
@@ -28,11 +31,21 @@ def comparison(claim: Primary) -> verdict.Paired | None:
     return verdict.paired(gains, claim.delta, claim.overlap, claim.claim)
 
 
-def verdicts() -> dict[str, verdict.Judgement]:
-    """The verdicts on those claims whose runs are all recorded; Holm's procedure counts all that are planned."""
-    claims = primary_claims()
-    comparisons = {claim.claim: paired for claim in claims if (paired := comparison(claim))}
-    return verdict.verdicts(comparisons, planned=len(claims))
+def verdicts(claims: Sequence[Primary] | None = None) -> dict[str, verdict.Judgement]:
+    """The verdicts on those claims whose runs are all recorded; Holm's procedure counts all that are planned.
+
+    Args:
+        claims: those that are looked at; None: all.
+    """
+    planned = primary_claims()
+    comparisons = {one.claim: paired for one in (planned if claims is None else claims) if (paired := comparison(one))}
+    return verdict.verdicts(comparisons, planned=len(planned))
+
+
+def published_verdicts() -> dict[str, verdict.Judgement]:
+    """The verdicts on those claims whose runs all belong to published purposes: what pages and the README may show."""
+    published = {run for purpose in purposes() if purpose.published for run in purpose.runs}
+    return verdicts([claim for claim in primary_claims() if published >= {*claim.having, *claim.lacking}])
 
 
 def table() -> str:
