@@ -254,12 +254,13 @@ def export(runs, output, rotations, threshold) -> int:
 @click.argument("record", type=PATH)
 @click.option("--to", "output", type=PATH, required=True, help="The package, .zip.")
 @click.option("--images", type=PATH, help="The folder of your own images that it was trained on.")
-def package(record: Path, output: Path, images: Path | None) -> int:
+@click.option("--ignore", type=int, metavar="N", help="The number in your labels where nobody has looked.")
+def package(record: Path, output: Path, images: Path | None, ignore: int | None) -> int:
     """Write the network of a RECORD as a BioImage.IO package, for other programs: ONNX, TorchScript, model card."""
     from reprolib.own.package import package
     from reprolib.runs import records
 
-    print(package(records.read(record), output, images))
+    print(package(records.read(record), output, images, ignore))
     return 0
 
 

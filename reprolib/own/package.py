@@ -1,9 +1,9 @@
 """A recorded network as a BioImage.IO package that other programs open: ONNX, TorchScript, model card.
 
-The package follows version 0.5 of the BioImage.IO specification. Its network gives the probability of class 1, and its
-preprocessing is the normalisation that the network was trained with; so a program that reads the specification gives
-what `reprolib predict` gives. What the specification cannot tell stands in the model card: the scale of the images, the
-mean over mirror images, and how a probability becomes cells.
+The package follows version 0.5 of the BioImage.IO specification. Its network gives the probability of class 1, or of
+each of several classes, and its preprocessing is the normalisation that the network was trained with; so a program that
+reads the specification gives what `reprolib predict` gives. What the specification cannot tell stands in the model
+card: the scale of the images, the mean over mirror images, and how probabilities become cells or classes.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from reprolib.augment import PERCENTILES, normalise
 from reprolib.data.dataset import OWN, Dataset
 from reprolib.errors import InputError
 from reprolib.files import check_room, check_target, replacing
-from reprolib.geometry import DEPTH, HALO
+from reprolib.geometry import HALO, SAME, STRIDE, VALID, Geometry
 from reprolib.model import UNet
+from reprolib.own.classes import class_summary
 from reprolib.own.folder import find_own, named_folder
 from reprolib.own.predict import cell_settings
 from reprolib.printing import plain
@@ -33,19 +34,28 @@ from reprolib.splits import held_out_indices
 from reprolib.tiling import window
 
 OPSET = 17  # of ONNX
-TEST_SIDE = 252  # px, of the package's test input
-STEP = 2**DEPTH  # px: sides of an input are the least one and multiples of this above
+TEST_SIDE = 252  # px, of the package's test input; the next larger side that the network takes
+PADDED_HALO = 96  # px: HALO, up to a size that leaves the sides of a padded network's input multiples of STRIDE
+CONTEXT = {  # what the model card says, by the network's padding
+    "valid": f"the output is {2 * HALO} px smaller than the input. Mirror the image by {HALO} px on each side.",
+    "same": f"the output is as large as the input, whose sides are multiples of {STRIDE} px. Fill the image up with "
+    f"its mirror image below and on the right, and cut the output. Nearer than {HALO} px to an edge the network sees "
+    f"zeros beyond it: tiles must overlap, by {PADDED_HALO} px on each side.",
+}
 
 
 class Probability(nn.Module):
-    """A network whose output is the probability of class 1: (B, C, H, W) -> (B, 1, H - 184, W - 184)."""
+    """A network whose output is the probability of class 1, (B, 1, h, w), or of each of K classes, (B, K, h, w).
 
-    def __init__(self, model: nn.Module):
+    Of an input (B, C, H, W); h = H - 184 with valid convolutions, h = H with padded ones.
+    """
+
+    def __init__(self, model: nn.Module, every_class: bool = False):
         super().__init__()
-        self.model = model
+        self.model, self.first = model, 0 if every_class else 1
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model(x).softmax(dim=1)[:, 1:]
+        return self.model(x).softmax(dim=1)[:, self.first :]
 
 
 def to_onnx(model: nn.Module, example: Tensor) -> bytes:
@@ -66,17 +76,18 @@ def to_torchscript(model: nn.Module, example: Tensor, path: Path) -> None:
         torch.jit.save(torch.jit.trace(model, example), path)
 
 
-def package(record: Record, output: Path, images: Path | None = None) -> Path:
+def package(record: Record, output: Path, images: Path | None = None, ignore: int | None = None) -> Path:
     """Write a package (zip) of a recorded network.
 
     Args:
-        record: of a U-Net with valid convolutions, its weights beside it.
+        record: of a U-Net, its weights beside it.
         output: .zip.
         images: the folder that it was trained on, if these are images of one's own: a part of a held-out image becomes
             the package's test input. Of published sets, which may not be passed on, noise does.
+        ignore: the number of their labels where nobody has looked, as in training.
 
     Raises:
-        InputError: if the network is of another kind, the file has another ending, or the folder is another one.
+        InputError: if the network is no U-Net, the file has another ending, or the folder is another one.
         FileNotFoundError: if the weights are not there.
     """
     from bioimageio.spec import save_bioimageio_package
@@ -88,10 +99,10 @@ def package(record: Record, output: Path, images: Path | None = None) -> Path:
     check_target(output)
     check_room(output.parent)
     network = train.network(record)
-    if not isinstance(network, UNet) or experiment.padding != "valid" or experiment.classes:
-        raise InputError("a package holds a U-Net with valid convolutions, for objects")
-    dataset = _trained_on(record, images) if experiment.data.startswith(OWN) else None
-    model, values = Probability(network).eval(), test_image(record, dataset)
+    if not isinstance(network, UNet):
+        raise InputError(f"a package holds a U-Net, not the ancestor {experiment.variant!r}")
+    dataset = _trained_on(record, images, ignore) if experiment.data.startswith(OWN) else None
+    model, values = Probability(network, experiment.classes > 0).eval(), test_image(record, dataset)
     with torch.inference_mode():
         expected = model(normalise(values, experiment.normalisation).reshape(1, -1, *values.shape[:2])).numpy()
     planes = np.moveaxis(values.reshape(*values.shape[:2], -1), -1, 0)[None].astype(np.float32)
@@ -109,27 +120,38 @@ def package(record: Record, output: Path, images: Path | None = None) -> Path:
     return output
 
 
-def _trained_on(record: Record, images: Path | None) -> Dataset:
+def _trained_on(record: Record, images: Path | None, ignore: int | None) -> Dataset:
     """The images of one's own that a network was trained on: a folder, or a set that the project holds."""
     name = record.experiment.data
     if images is None:
         if (place := find_own(name)) is None:
             raise InputError(f"{name} is about images of your own: name their folder, --images FOLDER")
         return place[1]
-    dataset = named_folder(images, record.experiment.channels)
+    task = "classes" if record.experiment.classes else "objects"
+    dataset = named_folder(images, record.experiment.channels, ignore, task)
     if dataset.hashes["images"] != record.data["images"]:
         raise InputError(f"{images} holds other images than those that {name} was trained on")
     return dataset
 
 
 def test_image(record: Record, dataset: Dataset | None) -> np.ndarray:
-    """(252, 252) or (252, 252, C): a part of a held-out image at the network's scale; without a data set noise."""
+    """(s, s) or (s, s, C): a part of a held-out image at the network's scale; without a data set noise.
+
+    The side s is 252 px, of a network with padding 256.
+    """
     experiment = record.experiment
+    side = test_side(experiment.padding)
     channels = () if experiment.planes == 1 else (experiment.planes,)
     if dataset is None:
-        return np.random.default_rng(0).normal(100, 20, (TEST_SIDE, TEST_SIDE, *channels)).astype(np.float32)
+        return np.random.default_rng(0).normal(100, 20, (side, side, *channels)).astype(np.float32)
     image = resample_image(dataset.image(held_out_indices(experiment, dataset)[0]), experiment.scale)
-    return window(image, 0, 0, TEST_SIDE).astype(np.float32)
+    return window(image, 0, 0, side).astype(np.float32)
+
+
+def test_side(padding: str) -> int:
+    """Side (px) of the test input, which is the smallest that the package's description allows."""
+    geometry: Geometry = VALID if padding == "valid" else SAME
+    return geometry.covering(TEST_SIDE - 2 * geometry.halo)
 
 
 def model_card(record: Record) -> str:
@@ -152,6 +174,8 @@ def model_card(record: Record) -> str:
             f"{counts.precision:.3f}, recall {counts.recall:.3f}, {counts.found + counts.missed} objects, each image "
             f"at settings chosen on the others; without a network (Otsu) {scores.detection.otsu.f1:.3f}"
         )
+    elif scores.classes:
+        lines.append(f"- H{plain(class_summary(scores.classes))[1:]}")  # "Held out: ..."
     elif scores.held_out:
         figures = (f"{metric} {curve.score:.4g}" for metric, curve in scores.held_out.items())
         lines.append(f"- Held out, best threshold on the scored images: {', '.join(figures)}")
@@ -162,9 +186,13 @@ def model_card(record: Record) -> str:
         f"- Scale: give images at {experiment.scale:g} of their size, and bring the probability back to full size."
         if experiment.scale != 1
         else "- Scale: images as they are.",
-        f"- Context: the output is {2 * HALO} px smaller than the input. Mirror the image by {HALO} px on each side.",
-        f"- Cells: {cell_settings(record)}.",
+        f"- Context: {CONTEXT[experiment.padding]}",
     ]
+    if scores.classes:
+        names = ", ".join(f"{number} = {plain(name)}" for number, name in enumerate(scores.classes.names))
+        lines.append(f"- Classes: one channel each, {names}. A pixel is of the class that is most probable.")
+    else:
+        lines.append(f"- Cells: {cell_settings(record)}.")
     if experiment.mean_of_flips:
         lines.append("- `reprolib predict` takes the mean over the image and its three mirror images.")
     lines += [
@@ -179,7 +207,9 @@ def model_card(record: Record) -> str:
 
 def _description(v0_5, record: Record, folder: Path, channels: int):
     """The package's description, by the specification's own classes."""
-    experiment, side = record.experiment, {"min": TEST_SIDE, "step": STEP}
+    experiment, valid = record.experiment, record.experiment.padding == "valid"
+    side = {"min": test_side(experiment.padding), "step": STRIDE}
+    probabilities = list(record.scores.classes.names) if record.scores.classes else ["probability"]
     names = {"grey": ["grey"], "rgb": ["red", "green", "blue"]}.get(
         experiment.channels, [f"channel{number}" for number in experiment.channels.split(",")]
     )
@@ -201,16 +231,19 @@ def _description(v0_5, record: Record, folder: Path, channels: int):
         test_tensor=v0_5.FileDescr(source=folder / "input.npy"),
         preprocessing=preprocessing,
     )
-    smaller = [
-        v0_5.SpaceOutputAxis(
-            id=v0_5.AxisId(a),
-            size=v0_5.SizeReference(tensor_id=v0_5.TensorId("input"), axis_id=v0_5.AxisId(a), offset=-2 * HALO),
-        )
-        for a in "yx"
+    sizes = {
+        axis: v0_5.SizeReference(tensor_id=v0_5.TensorId("input"), axis_id=axis, offset=-2 * HALO if valid else 0)
+        for axis in within
+    }
+    given = [
+        v0_5.SpaceOutputAxis(id=axis, size=size)
+        if valid
+        else v0_5.SpaceOutputAxisWithHalo(id=axis, size=size, halo=PADDED_HALO)
+        for axis, size in sizes.items()
     ]
     outputs = v0_5.OutputTensorDescr(
         id=v0_5.TensorId("output"),
-        axes=[v0_5.BatchAxis(), v0_5.ChannelAxis(channel_names=["probability"]), *smaller],
+        axes=[v0_5.BatchAxis(), v0_5.ChannelAxis(channel_names=probabilities), *given],
         test_tensor=v0_5.FileDescr(source=folder / "output.npy"),
     )
     return v0_5.ModelDescr(
