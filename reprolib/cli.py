@@ -97,6 +97,7 @@ def data(action: str, names: tuple[str, ...]) -> int:
 @click.option("--minutes", default=15.0, help="For your own images: how long to train, unless steps=N is set.")
 @click.option("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps.")
 @click.option("--threads", type=int, default=0, help="Processor threads (default: as many as PyTorch chooses).")
+@click.option("--resume-anyway", is_flag=True, help="Go on with other threads, device or versions; the record says so.")
 @click.option("--again", is_flag=True, help="Train even if the run is recorded already.")
 @click.option("--rotations", is_flag=True, help="Score the mean over 7 rotated versions too (Table 1).")
 @click.option("--no-weights", is_flag=True, help="Keep the record alone, with the hash of the weights.")
@@ -112,6 +113,7 @@ def train(
     minutes,
     device,
     threads,
+    resume_anyway,
     again,
     rotations,
     no_weights,
@@ -127,7 +129,7 @@ def train(
     from reprolib.own import training
 
     how = (device, threads, again, rotations, not no_weights, folder, minutes, start, ignore, more_data, task)
-    known = training.train(values, images, *how)
+    known = training.train(values, images, *how, resume_anyway=resume_anyway)
     if known:
         print(f"recorded already: {known.path} (--again trains it anew)")
     return 0
@@ -188,9 +190,10 @@ def verify(runs: Path | None, replay: int) -> int:
 @click.option("--workers", default=2, metavar="N", help="Runs at a time, a thread each (default: 2).")
 @click.option("--hours", type=float, help="Stop after so long; start no run that cannot finish by then.")
 @click.option("--resumable", is_flag=True, help="Start such a run all the same: its checkpoint stays.")
+@click.option("--resume-anyway", is_flag=True, help="Go on with checkpoints of other threads, devices or versions.")
 @click.option("--only", default="", metavar="TEXT", help="The purposes whose names hold this text.")
 @click.option("--to", "folder", type=PATH, help="Folder for records and weights (default: runs of the project).")
-def plan(action, workers, hours, resumable, only, folder) -> int:
+def plan(action, workers, hours, resumable, resume_anyway, only, folder) -> int:
     """List the runs of the book; "run": train those that are missing."""
     from reprolib.plan import purposes
 
@@ -199,9 +202,10 @@ def plan(action, workers, hours, resumable, only, folder) -> int:
         return 0
     from reprolib.plan import runner
 
-    failed = runner.run(
-        workers, hours, folder, resumable, only, lambda line: print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
-    )
+    def report(line: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+    failed = runner.run(workers, hours, folder, resumable, only, report, resume_anyway)
     return 1 if failed else 0
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -56,10 +56,12 @@ def train(
     keep_weights: bool = True,
     rotations: bool = False,
     look: Look | None = None,
+    resume_anyway: bool = False,
 ) -> Record:
     """Train an experiment, score the stored weights on the images held out, and write the record.
 
-    Interrupted, it leaves a checkpoint and goes on from there at the next call.
+    Interrupted, it leaves a checkpoint and goes on from there at the next call: in the environment that it was begun
+    in (threads, device, versions of libraries and code), for others give other bits.
 
     Args:
         experiment: what to train.
@@ -70,6 +72,7 @@ def train(
         keep_weights: leave the weights beside the record; else only their hash stays.
         rotations: score the mean over 7 rotated versions as well (Table 1); takes ten times as long as without.
         look: called with the network about once a minute of training, and the steps that it has had.
+        resume_anyway: go on from a checkpoint of another environment too; the record says which steps ran where.
 
     Raises:
         ValueError: if the fold does not exist, the data set is not the experiment's, the folder cannot be written to or
@@ -96,9 +99,10 @@ def train(
     if experiment.test:
         score.second_test(experiment)  # what it lacks is told now, not after the training
     with holding(experiment):
-        state = run_steps(experiment, dataset, chosen, experiment.steps, report, checkpoint_path(experiment), look)
+        checkpoint = checkpoint_path(experiment)
+        state = run_steps(experiment, dataset, chosen, experiment.steps, report, checkpoint, look, resume_anyway)
         path = record_state(experiment, state, dataset, chosen, folder, keep_weights, rotations, report)
-        checkpoint_path(experiment).unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
     if report:
         report(f"recorded: {path}")
     return records.read(path)
@@ -123,7 +127,7 @@ def record_state(
     record = Record(
         experiment=experiment,
         data=dataset.hashes,
-        environment=machine.environment(chosen),
+        environment=state.environment,
         date=time.strftime("%Y-%m-%d", time.gmtime()),
         training_seconds=round(state.seconds, 2),
         scoring_seconds=round(time.perf_counter() - started, 1),
@@ -131,7 +135,8 @@ def record_state(
         weights=Weights(sha256, path.stat().st_size, keep_weights),
         loss=tuple(float(f"{value:.7g}") for value in state.losses),
         scores=scores,
-        curve=tuple(CurvePoint(**point) for point in state.curve),
+        curve=state.curve,
+        before=state.before,
     )
     written = records.write(record, folder)
     if not keep_weights:
@@ -167,7 +172,7 @@ def initial_state(experiment: Experiment, device: torch.device) -> State:
     model = model.to(device)
     if device.type == "cuda":
         model = model.to(memory_format=torch.channels_last)
-    return State(model, build_optimiser(experiment, model))
+    return State(model, build_optimiser(experiment, model), key=experiment.key)
 
 
 def run_steps(
@@ -178,16 +183,18 @@ def run_steps(
     report: Report | None = None,
     checkpoint: Path | None = None,
     look: Look | None = None,
+    resume_anyway: bool = False,
 ) -> State:
-    """Train the first ``steps`` steps of an experiment, from the checkpoint if there is one."""
+    """Train the first ``steps`` steps of an experiment, from the checkpoint if there is one, see `load_checkpoint`."""
     samples = prepare(experiment, dataset, device)
     state = initial_state(experiment, device)
     if checkpoint:
-        state.environment = asdict(machine.environment(device))
+        state.environment = machine.environment(device)
     if checkpoint and checkpoint.exists():
-        load_checkpoint(state, checkpoint)
+        load_checkpoint(state, checkpoint, resume_anyway)
         if report:
-            report(f"resuming after step {len(state.losses)}")
+            elsewhere = bool(state.before) and state.before[-1].until == len(state.losses)
+            report(f"resuming after step {len(state.losses)}{', not as it was begun' if elsewhere else ''}")
     before, started = state.seconds, time.perf_counter()
     saved, looked, points = started, started, curve_steps(experiment)
     with Progress(steps, "step", report, len(state.losses)) as progress:
@@ -203,7 +210,8 @@ def run_steps(
                         f"the training diverged at step {step}: the loss is {loss}; lower the learning rate"
                     )
             if ahead in points:
-                state.curve.append({"step": ahead} | score.curve_point(experiment, state.model, dataset))
+                point = CurvePoint(ahead, **score.curve_point(experiment, state.model, dataset))
+                state.curve = (*state.curve, point)
             now = time.perf_counter()
             state.seconds = before + now - started
             state.peak_memory = max(state.peak_memory, peak_memory(device))

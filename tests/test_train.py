@@ -19,23 +19,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from trainings import CPU, SMALL, run, same, tiny
 
 from reprolib import data, sampling, train
 from reprolib.augment import augment, warp
-from reprolib.data.dataset import Dataset
 from reprolib.errors import InputError
 from reprolib.evaluation import score
 from reprolib.evaluation.prediction import covering_tile
 from reprolib.experiment import Experiment
 from reprolib.loss import IGNORE, separate, weight_map
-from reprolib.runs import checkpoints, records
+from reprolib.runs import records
 from reprolib.runs.checkpoints import State
 from reprolib.tiling import evaluating, predict
 
-CPU = torch.device("cpu")
-SMALL = Experiment(data="phantom-dic", fold=2, width=2, tile=188, steps=6)
 KINDS = {
     "sgd": SMALL,
     "batch": SMALL.replace(batch=3),
@@ -47,43 +44,12 @@ KINDS = {
 }
 
 
-def tiny(name: str = "phantom-dic") -> Dataset:
-    """Three images of 64 x 64 px: two bright cells that touch, on a dark noisy ground, partly annotated."""
-    rng = np.random.default_rng(0)
-    instances = np.zeros((3, 64, 64), np.int32)
-    for k in range(3):
-        instances[k, 6 + 4 * k : 30 + 4 * k, 8:56] = 1
-        instances[k, 30 + 4 * k : 50 + 4 * k, 8:56] = 2
-    images = (np.where(instances > 0, 180, 60) + rng.normal(0, 8, instances.shape)).round().astype(np.uint8)
-    ignore = np.zeros(instances.shape, bool)
-    ignore[:, :, :5] = True
-    return Dataset(name, images, instances, ignore, ("a", "b", "c"), ((0,), (2,)), {"images": "0" * 64}, True)
-
-
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
     """Runs and checkpoints of this test alone, and no published ones."""
     monkeypatch.setenv("REPROLIB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(records, "PUBLISHED", tmp_path / "published")
     return tmp_path / "cache"
-
-
-def bits(state: State) -> dict[str, torch.Tensor]:
-    """All that goes on with a training: weights, the optimiser's memory, losses."""
-    found = dict(state.model.state_dict())
-    for index, slots in state.optimiser.state_dict()["state"].items():
-        found |= {f"{index}.{name}": value for name, value in slots.items()}
-    return found | {"losses": torch.tensor(state.losses, dtype=torch.float64)}
-
-
-def same(one: State, other: State) -> bool:
-    a, b = bits(one), bits(other)
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-
-def run(experiment: Experiment, steps: int, checkpoint: Path | None = None) -> State:
-    torch.manual_seed(time.time_ns() % 2**31)  # whatever went on before must not matter
-    return train.run_steps(experiment, tiny(), CPU, steps, checkpoint=checkpoint)
 
 
 def step_of(experiment: Experiment, state: State, samples: list, step: int) -> torch.Tensor:
@@ -288,21 +254,20 @@ def test_a_long_training_is_scored_at_each_eighth_and_a_short_one_never():
     assert train.curve_steps(Experiment(steps=3000)) == [375, 750, 1125, 1500, 1875, 2250, 2625, 3000]
     assert train.curve_steps(Experiment(steps=1001))[::7] == [125, 1001]
     assert train.curve_steps(Experiment(steps=999)) == [] != train.curve_steps(Experiment(steps=1000))
-    assert run(SMALL, 6).curve == []
+    assert run(SMALL, 6).curve == ()
 
 
 def test_a_curve_has_eight_points_and_changes_no_bit(with_curve, monkeypatch):
     state = run(with_curve, 20)
-    assert [point["step"] for point in state.curve] == [2, 5, 7, 10, 12, 15, 17, 20]
+    assert [point.step for point in state.curve] == [2, 5, 7, 10, 12, 15, 17, 20]
     for point in state.curve:
-        assert point.keys() == {"step", "training", "held_out"}
-        for part in ("training", "held_out"):
-            assert point[part].keys() == {"seg", "foreground_iou"}
-            assert all(0 <= figure <= 1 for figure in point[part].values())
-    assert state.curve[-1] == {"step": 20} | score.curve_point(with_curve, state.model, tiny())
+        for part in (point.training, point.held_out):
+            assert part.keys() == {"seg", "foreground_iou"}
+            assert all(0 <= figure <= 1 for figure in part.values())
+    assert state.curve[-1] == records.CurvePoint(20, **score.curve_point(with_curve, state.model, tiny()))
     monkeypatch.setattr(train, "CURVE_FROM", 21)
     plain = run(with_curve, 20)
-    assert plain.curve == [] and same(state, plain)
+    assert plain.curve == () and same(state, plain)
 
 
 @pytest.mark.parametrize("together", [1, 4])
@@ -333,126 +298,6 @@ def test_seeds_of_steps_are_pinned_and_all_different():
     assert len(set(seeds)) == len(seeds)
     assert not {seed + 1 for seed in seeds} & set(seeds)  # dropout's
     assert 0 <= min(seeds) and max(seeds) < 2**32
-
-
-# --- damaged checkpoints ----------
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("checkpoint") / "good"
-    run(SMALL, 2, path)
-    return path
-
-
-def refused(path: Path) -> str:
-    with pytest.raises(ValueError, match=r"^the checkpoint .* is damaged \(.*\); delete it to start again$") as caught:
-        run(SMALL, 3, path)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize("keep", [0, 7, 300, 5000, -1])
-def test_a_truncated_checkpoint_is_refused(good, tmp_path, keep):
-    path = tmp_path / "checkpoint"
-    path.write_bytes(good.read_bytes()[:keep])
-    assert str(path) in refused(path)
-    assert path.exists()
-
-
-def stored(path: Path) -> tuple[dict, dict]:
-    """Tensors and text of a checkpoint."""
-    with safe_open(path, "pt") as file:
-        return load_file(path), file.metadata()
-
-
-def test_a_checkpoint_of_something_else_is_refused(good, tmp_path):
-    path, (tensors, text) = tmp_path / "checkpoint", stored(good)
-
-    def put(tensors: dict, text: dict | None) -> None:
-        """A checkpoint whose checksum, if it has one, is right for what it holds."""
-        if text and text.keys() > set(checkpoints.SPENT):
-            text = text | {"sha256": json.dumps(checkpoints.checksum(tensors, text))}
-        save_file(tensors, path, metadata=text)
-
-    path.write_bytes(b"no checkpoint at all" * 100)
-    refused(path)
-    put(tensors, None)  # without its seconds
-    refused(path)
-    for name in text:
-        put(tensors, {key: value for key, value in text.items() if key != name})
-        assert name in refused(path)
-    for name in checkpoints.SPENT:
-        put(tensors, text | {name: "soon"})
-        refused(path)
-    for missing in ("losses", "model.head.bias"):
-        put({name: value for name, value in tensors.items() if name != missing}, text)
-        assert missing.removeprefix("model.") in refused(path) or "state_dict" in refused(path)
-    put(tensors | {"model.head.bias": torch.zeros(5)}, text)
-    refused(path)
-    put(tensors, text)
-    assert same(run(SMALL, 3, path), run(SMALL, 3))
-
-
-def test_any_bit_that_flips_in_a_checkpoint_is_noticed(good, tmp_path):
-    path, whole = tmp_path / "checkpoint", good.read_bytes()
-    start = 8 + int.from_bytes(whole[:8], "little")  # of the tensors
-    rng = np.random.default_rng(0)
-    for place in rng.integers(start, len(whole), 20):
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << rng.integers(8)
-        path.write_bytes(damaged)
-        assert "checksum" in refused(path)
-
-
-def test_a_checkpoint_whose_tensors_were_left_out_or_added_is_noticed(good, tmp_path):
-    path, (tensors, text) = tmp_path / "checkpoint", stored(good)
-    slots = [name for name in tensors if name.startswith("optimiser.")]
-    assert slots
-    save_file({name: value for name, value in tensors.items() if name != slots[0]}, path, metadata=text)
-    assert "checksum" in refused(path)
-    save_file(tensors | {"losses": torch.ones(9, dtype=torch.float64)}, path, metadata=text)
-    assert "checksum" in refused(path)
-    save_file(tensors, path, metadata=text | {"seconds": "12.5"})
-    assert "checksum" in refused(path)
-
-
-def test_a_training_does_not_go_on_with_other_threads_or_libraries(good, tmp_path, monkeypatch):
-    path, (tensors, text) = tmp_path / "checkpoint", stored(good)
-    threads = torch.get_num_threads()
-    path.write_bytes(good.read_bytes())
-    torch.set_num_threads(threads + 1)
-    try:
-        with pytest.raises(ValueError, match=rf"threads {threads} then and {threads + 1} now.*set it as it was"):
-            run(SMALL, 3, path)
-    finally:
-        torch.set_num_threads(threads)
-    assert same(run(SMALL, 3, path), run(SMALL, 3))  # the refused one changed nothing
-    was = json.loads(text["environment"]) | {"code": "another"}
-    for environment, refusal in ((was, None), (was | {"libraries": {"torch": "1.0"}}, "libraries")):
-        changed = text | {"environment": json.dumps(environment)}
-        save_file(tensors, path, metadata=changed | {"sha256": json.dumps(checkpoints.checksum(tensors, changed))})
-        if refusal:
-            with pytest.raises(ValueError, match=r"libraries {'torch': '1.0'} then and .* now"):
-                run(SMALL, 3, path)
-        else:
-            assert same(run(SMALL, 3, path), run(SMALL, 3))
-
-
-def test_a_full_disk_leaves_the_last_checkpoint(good, tmp_path, monkeypatch):
-    path = tmp_path / "checkpoint"
-    path.write_bytes(good.read_bytes())
-
-    def save_half(tensors, aside, metadata=None):
-        Path(aside).write_bytes(b"half")
-        raise SafetensorError("I/O error: No space left on device (os error 28)")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "save_file", save_half)
-        with pytest.raises(OSError, match=r"could not be written .*No space left"):
-            run(SMALL, 3, path)
-    assert list(tmp_path.iterdir()) == [path]
-    assert same(run(SMALL, 3, path), run(SMALL, 3))
 
 
 # --- the update ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from torch import nn
@@ -43,6 +44,7 @@ def train(
     ignore: int | None = None,
     more_data: bool = False,
     task: str = "objects",
+    resume_anyway: bool = False,
 ) -> Record | None:
     """Train and record an experiment unless it is recorded already; then that record is returned.
 
@@ -56,7 +58,8 @@ def train(
         task: "objects" or "classes", see `folder.read_folder`.
         more_data: train on a quarter and on half of the images too, and say whether more would help.
         start: a record whose weights the training starts from, and whose kind of network it takes over.
-        device, rotations, keep_weights, folder: as for `reprolib.train.train`. Rotations are added to a record.
+        device, rotations, keep_weights, folder, resume_anyway: as for `reprolib.train.train`. Rotations are added to a
+            record.
 
     Raises:
         InputError: if a value is out of range, and as `load_folder`, `recipe` and `reprolib.train.train`.
@@ -73,6 +76,9 @@ def train(
         print(f"{len(dataset.images)} images; {shown}", flush=True)
     else:
         dataset, experiment = None, Experiment(**fields)
+    train_here = partial(
+        train_experiment, device=device, report=print, folder=folder, dataset=dataset, resume_anyway=resume_anyway
+    )
     places = (folder,) if folder else None
     record = None if again else records.find(experiment, places)
     known = record is not None
@@ -83,7 +89,7 @@ def train(
     else:
         drawn = (folder or cache_folder() / "runs") / f"{experiment.name}.png"
         look = first_look(experiment, dataset, drawn) if dataset else None
-        record = train_experiment(experiment, device, print, folder, dataset, keep_weights, rotations, look)
+        record = train_here(experiment, keep_weights=keep_weights, rotations=rotations, look=look)
     if dataset and record.scores.classes and record.weights.kept and not known:
         page = record.path.with_suffix(".html")
         write_class_report(record, dataset, page)
@@ -92,7 +98,7 @@ def train(
 
         def obtain(fewer: Experiment) -> Record:
             print(f"now with {fewer.images} training images", flush=True)
-            return records.find(fewer, places) or train_experiment(fewer, device, print, folder, dataset, False)
+            return records.find(fewer, places) or train_here(fewer, keep_weights=False)
 
         curve = learning_curve(record, dataset, obtain) if more_data else []
         page = record.path.with_suffix(".html")

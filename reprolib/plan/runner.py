@@ -31,11 +31,12 @@ POLL_EVERY = 1.0
 
 @dataclass(frozen=True)
 class Task:
-    """One run of the plan, and how it is to be scored and kept."""
+    """One run of the plan, and how it is to be trained, scored and kept."""
 
     experiment: Experiment
     rotations: bool
     keep_weights: bool
+    resume_anyway: bool = False
 
     @property
     def minutes(self) -> float:
@@ -62,6 +63,8 @@ class Task:
             options.append("--rotations")
         if not self.keep_weights:
             options.append("--no-weights")
+        if self.resume_anyway:
+            options.append("--resume-anyway")
         return [sys.executable, "-m", "reprolib.cli", "train", *fields, *images, *options]
 
 
@@ -73,7 +76,7 @@ class UnderWay(NamedTuple):
     fresh: bool  # not resumed from a checkpoint
 
 
-def tasks(folders: tuple[Path, ...], only: str = "") -> list[Task]:
+def tasks(folders: tuple[Path, ...], only: str = "", resume_anyway: bool = False) -> list[Task]:
     """What is missing, in the plan's order, each run once; ``only`` takes the purposes whose names hold that text."""
     wanted: dict[Experiment, Task] = {}
     for purpose in purposes.ordered():
@@ -83,7 +86,7 @@ def tasks(folders: tuple[Path, ...], only: str = "") -> list[Task]:
             known = wanted.get(run)
             rotations = purpose.rotations or bool(known and known.rotations)
             keep = run in purpose.kept or bool(known and known.keep_weights)
-            wanted[run] = Task(run, rotations, keep)
+            wanted[run] = Task(run, rotations, keep, resume_anyway)
     return list(wanted.values())
 
 
@@ -94,6 +97,7 @@ def run(
     resumable: bool = False,
     only: str = "",
     report: Report = print,
+    resume_anyway: bool = False,
 ) -> int:
     """Train what is missing; returns how many runs failed.
 
@@ -103,6 +107,7 @@ def run(
         folder: where records go (default: the project's ``runs``).
         resumable: start such a run all the same: the cache folder stays, and with it its checkpoint.
         only: take the purposes whose names hold this text.
+        resume_anyway: go on with checkpoints of other threads, devices or versions too; their records say so.
 
     Raises:
         ValueError: if the imported package is not a clean commit, or a number is out of range.
@@ -116,7 +121,7 @@ def run(
             f"{'changed since one' if code.endswith('+') else 'no checkout'}: commit, or run it from a clone"
         )
     folder = folder or PUBLISHED
-    waiting, running, failed, paces = tasks((folder, PUBLISHED), only), {}, [], []
+    waiting, running, failed, paces = tasks((folder, PUBLISHED), only, resume_anyway), {}, [], []
     begin = reported = time.monotonic()
     end = begin + 3600 * hours if hours else float("inf")
     report(f"{len(waiting)} runs to train, about {duration(left(waiting, {}, workers, 1.0))} with {workers} at a time")

@@ -43,6 +43,14 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """The first part of a training that went on elsewhere (`--resume-anyway`): its last step, and where it ran."""
+
+    until: int
+    environment: Environment
+
+
+@dataclass(frozen=True)
 class Weights:
     """The file of weights that the scores belong to."""
 
@@ -66,7 +74,7 @@ class Record:
 
     experiment: Experiment
     data: dict[str, str]  # file or folder -> SHA-256 of its pixels
-    environment: Environment
+    environment: Environment  # of the training's end, and of the scores
     date: str  # UTC, year-month-day
     training_seconds: float
     scoring_seconds: float
@@ -75,6 +83,7 @@ class Record:
     loss: tuple[float, ...]  # of every step
     curve: tuple[CurvePoint, ...] | None = None  # None: an older record, which has none
     scores: Scores
+    before: tuple[Stretch, ...] = ()  # of a training that went on elsewhere: where its first steps ran, in order
     path: Annotated[Path | None, override(omit=True)] = None  # of the file that it was read from; not in it
 
     @property
@@ -164,8 +173,12 @@ def _fault(record: Record) -> str | None:
         return f"date: a date such as 2026-01-31 is wanted, not {reprlib.repr(record.date)}"
     if not re.fullmatch("[0-9a-f]{64}", record.weights.sha256):
         return f"weights.sha256: 64 digits are wanted, not {reprlib.repr(record.weights.sha256)}"
-    if not 1 <= record.environment.threads <= MOST_THREADS:
-        return f"environment.threads: 1 to {MOST_THREADS} are wanted, not {record.environment.threads}"
+    for one in (record.environment, *(stretch.environment for stretch in record.before)):
+        if not 1 <= one.threads <= MOST_THREADS:
+            return f"environment.threads: 1 to {MOST_THREADS} are wanted, not {one.threads}"
+    ends = [0, *(stretch.until for stretch in record.before)]
+    if sorted(set(ends)) != ends or ends[-1] > steps:
+        return f"before: steps from 1 to {steps} that grow are wanted, not {reprlib.repr(ends[1:])}"
     spent = (record.weights.bytes, record.training_seconds, record.scoring_seconds, record.peak_memory_bytes)
     if min(spent) < 0:
         return f"its bytes and seconds are numbers of 0 or more, not {min(spent)}"

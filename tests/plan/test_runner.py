@@ -62,6 +62,11 @@ def test_a_real_run_is_trained_by_its_own_process(small, monkeypatch):
     assert len({line for line in lines if "recorded:" in line}) == 3
 
 
+def test_a_plan_hands_resume_anyway_on_to_its_runs(small):
+    assert all("--resume-anyway" in task.command(small) for task in runner.tasks((small,), resume_anyway=True))
+    assert not any("--resume-anyway" in task.command(small) for task in runner.tasks((small,)))
+
+
 def test_a_run_that_another_process_trains_is_passed_over(small):
     waiting = runner.tasks((small,))
     with holding(RUNS[0]):
