@@ -98,6 +98,7 @@ def data(action: str, names: tuple[str, ...]) -> int:
 @click.option("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps.")
 @click.option("--threads", type=int, default=0, help="Processor threads (default: as many as PyTorch chooses).")
 @click.option("--resume-anyway", is_flag=True, help="Go on with other threads, device or versions; the record says so.")
+@click.option("--wait", is_flag=True, help="Wait for another process that trains this, and take its record.")
 @click.option("--again", is_flag=True, help="Train even if the run is recorded already.")
 @click.option("--rotations", is_flag=True, help="Score the mean over 7 rotated versions too (Table 1).")
 @click.option("--no-weights", is_flag=True, help="Keep the record alone, with the hash of the weights.")
@@ -114,6 +115,7 @@ def train(
     device,
     threads,
     resume_anyway,
+    wait,
     again,
     rotations,
     no_weights,
@@ -129,7 +131,7 @@ def train(
     from reprolib.own import training
 
     how = (device, threads, again, rotations, not no_weights, folder, minutes, start, ignore, more_data, task)
-    known = training.train(values, images, *how, resume_anyway=resume_anyway)
+    known = training.train(values, images, *how, resume_anyway=resume_anyway, wait=wait)
     if known:
         print(f"recorded already: {known.path} (--again trains it anew)")
     return 0

@@ -110,6 +110,12 @@ def write_text(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
+def copy(path: Path, target: Path) -> None:
+    """Copy a file's content through `replacing`."""
+    with replacing(target) as aside:
+        shutil.copyfile(path, aside)
+
+
 def cache_folder() -> Path:
     """Where downloads and this machine's own runs lie: REPROLIB_CACHE, else the user's cache folder."""
     return Path(os.environ.get("REPROLIB_CACHE") or platformdirs.user_cache_dir("reprolib"))

@@ -22,7 +22,7 @@ from reprolib.augment import warp
 from reprolib.errors import InputError
 from reprolib.evaluation import score
 from reprolib.experiment import Experiment
-from reprolib.files import cache_folder, check_room
+from reprolib.files import cache_folder, check_room, copy
 from reprolib.loss import weighted_cross_entropy
 from reprolib.model import UNet
 from reprolib.progress import Progress, Report
@@ -35,7 +35,7 @@ from reprolib.runs.weights import load_weights, save_weights, start_path
 from reprolib.sampling import Sample, derived_seed, draw_samples, prepare
 
 CHECKPOINT_EVERY = 120.0  # seconds
-CHECKPOINT_BYTES = 12  # a parameter: its value and Adam's two moments
+CHECKPOINT_BYTES = 14  # a parameter: its value, Adam's two moments, and its value in half precision when it is done
 LOOK_EVERY = 60.0  # seconds
 Look = Callable[[nn.Module, int], None]
 FETCH = {"cpu": 1, "cuda": 50, "mps": 50}  # steps whose losses are fetched together
@@ -43,8 +43,11 @@ CURVE_FROM, CURVE_POINTS = 1000, 8  # trainings of so many steps or more are sco
 
 
 def obtain(experiment: Experiment, device: str = "auto", report: Report | None = print) -> Record:
-    """The recorded run of exactly this experiment; if there is none, train and record it on this machine."""
-    return records.find(experiment) or train(experiment, device=device, report=report)
+    """The recorded run of exactly this experiment; if there is none, train and record it on this machine.
+
+    Where another process trains it already, that one is waited for.
+    """
+    return records.find(experiment) or train(experiment, device=device, report=report, wait=True)
 
 
 def train(
@@ -57,6 +60,7 @@ def train(
     rotations: bool = False,
     look: Look | None = None,
     resume_anyway: bool = False,
+    wait: bool = False,
 ) -> Record:
     """Train an experiment, score the stored weights on the images held out, and write the record.
 
@@ -73,6 +77,7 @@ def train(
         rotations: score the mean over 7 rotated versions as well (Table 1); takes ten times as long as without.
         look: called with the network about once a minute of training, and the steps that it has had.
         resume_anyway: go on from a checkpoint of another environment too; the record says which steps ran where.
+        wait: for another process that trains this experiment; its record is taken if it holds what is asked for.
 
     Raises:
         ValueError: if the fold does not exist, the data set is not the experiment's, the folder cannot be written to or
@@ -98,7 +103,13 @@ def train(
         check_room(place, CHECKPOINT_BYTES * parameters)
     if experiment.test:
         score.second_test(experiment)  # what it lacks is told now, not after the training
-    with holding(experiment):
+    target = folder / f"{experiment.name}.json"
+    before = target.stat().st_mtime_ns if target.exists() else None
+    with holding(experiment, (report or str) if wait else None) as waited:
+        if waited and target.exists() and target.stat().st_mtime_ns != before:
+            record = records.read(target)
+            if (record.weights_path.exists() or not keep_weights) and (record.rotated or not rotations):
+                return record
         checkpoint = checkpoint_path(experiment)
         state = run_steps(experiment, dataset, chosen, experiment.steps, report, checkpoint, look, resume_anyway)
         path = record_state(experiment, state, dataset, chosen, folder, keep_weights, rotations, report)
@@ -119,29 +130,33 @@ def record_state(
     report: Report | None,
 ) -> Path:
     """Store the weights of a finished training in half precision, score them, and write the record; gives its path."""
-    path = folder / f"{experiment.name}.safetensors"
-    sha256 = save_weights(state.model, path)
-    model = load_weights(build(experiment), path, sha256).to(chosen)  # the scores are the stored weights'
-    started = time.perf_counter()
-    scores = score.score(experiment, model, dataset, report, rotations)
-    record = Record(
-        experiment=experiment,
-        data=dataset.hashes,
-        environment=state.environment,
-        date=time.strftime("%Y-%m-%d", time.gmtime()),
-        training_seconds=round(state.seconds, 2),
-        scoring_seconds=round(time.perf_counter() - started, 1),
-        peak_memory_bytes=max(state.peak_memory, peak_memory(chosen)),
-        weights=Weights(sha256, path.stat().st_size, keep_weights),
-        loss=tuple(float(f"{value:.7g}") for value in state.losses),
-        scores=scores,
-        curve=state.curve,
-        before=state.before,
-    )
-    written = records.write(record, folder)
-    if not keep_weights:
-        path.unlink()
-    return written
+    kept, stored = folder / f"{experiment.name}.safetensors", checkpoint_path(experiment).with_suffix(".weights")
+    try:
+        sha256 = save_weights(state.model, stored)
+        model = load_weights(build(experiment), stored, sha256).to(chosen)  # the scores are the stored weights'
+        started = time.perf_counter()
+        scores = score.score(experiment, model, dataset, report, rotations)
+        record = Record(
+            experiment=experiment,
+            data=dataset.hashes,
+            environment=state.environment,
+            date=time.strftime("%Y-%m-%d", time.gmtime()),
+            training_seconds=round(state.seconds, 2),
+            scoring_seconds=round(time.perf_counter() - started, 1),
+            peak_memory_bytes=max(state.peak_memory, peak_memory(chosen)),
+            weights=Weights(sha256, stored.stat().st_size, keep_weights),
+            loss=tuple(float(f"{value:.7g}") for value in state.losses),
+            scores=scores,
+            curve=state.curve,
+            before=state.before,
+        )
+        if keep_weights:
+            copy(stored, kept)
+        else:
+            kept.unlink(missing_ok=True)  # an earlier training's
+        return records.write(record, folder)
+    finally:
+        stored.unlink(missing_ok=True)
 
 
 def add_rotations(record: Record, report: Report | None = print, dataset: data.Dataset | None = None) -> Record:
@@ -159,8 +174,8 @@ def add_rotations(record: Record, report: Report | None = print, dataset: data.D
     for metric, curve in (record.scores.held_out or {}).items():
         if not math.isclose(curve.score, scores.held_out[metric].score, abs_tol=1e-4):
             raise InputError(f"{record.path}: its weights no longer give the recorded {metric}; see reprolib verify")
-    rotated = replace(record.scores, rotated=scores.rotated, test=scores.test or record.scores.test)
-    return records.read(records.write(replace(record, scores=rotated), record.path.parent))
+    whole = replace(record.scores, rotated=scores.rotated, test=scores.test or record.scores.test)
+    return records.read(records.write(replace(record, scores=whole), record.path.parent))
 
 
 def initial_state(experiment: Experiment, device: torch.device) -> State:

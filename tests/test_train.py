@@ -511,7 +511,7 @@ def test_a_fold_that_is_not_there_is_refused_before_any_step(cache):
 def test_a_training_without_room_for_its_checkpoint_is_refused_before_any_step(cache, tmp_path, monkeypatch, kind):
     experiment = Experiment(data="phantom-em", width=2, tile=188, steps=1, optimiser=kind)
     monkeypatch.setattr(train, "run_steps", lambda *_: pytest.fail("a step was taken"))
-    size = 12 * sum(values.numel() for values in train.build(experiment).parameters())
+    size = train.CHECKPOINT_BYTES * sum(values.numel() for values in train.build(experiment).parameters())
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=size - 1))
     with pytest.raises(InputError, match="MiB are needed: make room"):
         train.train(experiment, "cpu", None)

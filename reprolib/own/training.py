@@ -45,6 +45,7 @@ def train(
     more_data: bool = False,
     task: str = "objects",
     resume_anyway: bool = False,
+    wait: bool = False,
 ) -> Record | None:
     """Train and record an experiment unless it is recorded already; then that record is returned.
 
@@ -58,8 +59,8 @@ def train(
         task: "objects" or "classes", see `folder.read_folder`.
         more_data: train on a quarter and on half of the images too, and say whether more would help.
         start: a record whose weights the training starts from, and whose kind of network it takes over.
-        device, rotations, keep_weights, folder, resume_anyway: as for `reprolib.train.train`. Rotations are added to a
-            record.
+        device, rotations, keep_weights, folder, resume_anyway, wait: as for `reprolib.train.train`. Rotations are
+            added to a record.
 
     Raises:
         InputError: if a value is out of range, and as `load_folder`, `recipe` and `reprolib.train.train`.
@@ -77,14 +78,19 @@ def train(
     else:
         dataset, experiment = None, Experiment(**fields)
     train_here = partial(
-        train_experiment, device=device, report=print, folder=folder, dataset=dataset, resume_anyway=resume_anyway
+        train_experiment,
+        device=device,
+        report=print,
+        folder=folder,
+        dataset=dataset,
+        resume_anyway=resume_anyway,
+        wait=wait,
     )
     places = (folder,) if folder else None
     record = None if again else records.find(experiment, places)
     known = record is not None
     if record:
-        test = record.scores.test  # all there is to rotate where no image is held out
-        if rotations and not (record.scores.rotated or (test and test.rotated)):
+        if rotations and not record.rotated:
             record = add_rotations(record, print, dataset)
     else:
         drawn = (folder or cache_folder() / "runs") / f"{experiment.name}.png"

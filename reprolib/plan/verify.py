@@ -96,8 +96,7 @@ def recompute(record: Record, dataset: data.Dataset) -> list[Check]:
             return [Check(name, f"the weights {record.weights_path.name} are missing", False)]
         return [Check(name, f"not recomputed: its weights are not kept; train again: {command(record)}", None)]
     known = printed_figures(record.scores)
-    rotated = record.scores.rotated or (record.scores.test and record.scores.test.rotated)
-    scores = score.score(record.experiment, train.network(record), dataset, rotations=bool(rotated))
+    scores = score.score(record.experiment, train.network(record), dataset, rotations=record.rotated)
     recomputed = printed_figures(scores)
     if not record.scores.watershed:  # records of the first edition have none
         recomputed = {what: value for what, value in recomputed.items() if not what.startswith("watershed")}

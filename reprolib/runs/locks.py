@@ -1,14 +1,12 @@
-"""One process at a time trains an experiment: a lock file beside its checkpoint, free again when the process ends."""
+"""One process at a time trains an experiment: a lock file beside its checkpoint."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from reprolib.errors import Busy
+from reprolib import locks
 from reprolib.experiment import Experiment
 from reprolib.runs.checkpoints import checkpoint_path
 
@@ -18,30 +16,11 @@ def lock_path(experiment: Experiment) -> Path:
     return checkpoint_path(experiment).with_suffix(".lock")
 
 
-@contextlib.contextmanager
-def holding(experiment: Experiment) -> Iterator[None]:
-    """Hold the lock of an experiment.
-
-    Raises:
-        Busy: if another process holds it.
-    """
-    path = lock_path(experiment)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise Busy(f"another process trains {experiment.name}: wait for it, or end it") from None
-    try:
-        yield
-    finally:
-        lock.release()
+def holding(experiment: Experiment, waiting: Callable[[str], object] | None = None) -> AbstractContextManager[bool]:
+    """Hold the lock of an experiment, see `reprolib.locks.holding`."""
+    return locks.holding(lock_path(experiment), f"trains {experiment.name}", waiting)
 
 
 def locked(experiment: Experiment) -> bool:
     """Whether a process trains this experiment at the moment."""
-    try:
-        with holding(experiment):
-            return False
-    except Busy:
-        return True
+    return locks.held(lock_path(experiment))

@@ -87,6 +87,11 @@ class Record:
     path: Annotated[Path | None, override(omit=True)] = None  # of the file that it was read from; not in it
 
     @property
+    def rotated(self) -> bool:
+        """Whether it holds the scores of the mean over rotated versions (Table 1)."""
+        return bool(self.scores.rotated or (self.scores.test and self.scores.test.rotated))
+
+    @property
     def weights_path(self) -> Path:
         """Where the weights lie, if they were kept; of a record that was read from a file."""
         return self.path.with_suffix(".safetensors")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import torch
@@ -11,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from reprolib.errors import InputError
-from reprolib.files import cache_folder, file_hash, replacing
+from reprolib.files import cache_folder, copy, file_hash, replacing
 
 
 def save_weights(model: nn.Module, path: Path) -> str:
@@ -61,9 +60,7 @@ def keep_start(path: Path, sha256: str) -> str:
         raise FileNotFoundError(f"the weights {path} are not there: this run's were not kept")
     if (found := file_hash(path)) != sha256:
         raise InputError(f"the weights {path} were changed: SHA-256 {found[:12]}..., the record says {sha256[:12]}...")
-    target = _start(sha256[:16])
-    with replacing(target) as aside:
-        shutil.copyfile(path, aside)
+    copy(path, _start(sha256[:16]))
     return sha256[:16]
 
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from reprolib.errors import Busy
-from reprolib.files import write_text
+from reprolib.locks import holding
 
 
 @contextlib.contextmanager
@@ -24,20 +19,9 @@ def alone(folder: Path) -> Iterator[None]:
         Busy: if another process holds it; the message says which.
     """
     folder = folder.resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock, holder = FileLock(_beside(folder, "lock"), timeout=0), _beside(folder, "holder")
-    try:
-        lock.acquire()
-    except Timeout:
-        who = holder.read_text(encoding="utf-8") if holder.is_file() else "another process"
-        raise Busy(f"{who} makes {folder}: wait for it, or end it") from None
-    try:
+    with holding(_beside(folder, "lock"), f"makes {folder}"):
         _put_right(folder)
-        write_text(holder, f"process {os.getpid()}, since {datetime.datetime.now():%Y-%m-%d %H:%M},")
         yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
 
 
 @contextlib.contextmanager

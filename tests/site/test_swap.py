@@ -67,7 +67,7 @@ def test_a_build_that_is_killed_midway_leaves_the_old_site_whole_and_the_next_on
     assert killed.stdout.readline() == "half\n"
     second = start(folder, "finish")
     said = second.communicate(timeout=60)[1]
-    assert second.returncode and f"Busy: process {killed.pid}, since " in said and "wait for it, or end it" in said
+    assert second.returncode and f"Busy: process {killed.pid} on " in said and "wait for it, or end it" in said
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=60)
     assert pages(folder) == OLD and len(list((folder / "_build").glob(".html.*.part"))) == 1
@@ -104,7 +104,9 @@ def test_what_cannot_be_swapped_in_leaves_the_old_folder(folder):
 
 def test_a_folder_is_held_by_one_at_a_time_and_free_after_an_error(tmp_path):
     with alone(tmp_path / "html"):
-        with pytest.raises(Busy, match=rf"^process {os.getpid()}, since .* makes .*html: wait for it, or end it$"):
+        with pytest.raises(
+            Busy, match=rf"^process {os.getpid()} on .*, since .*, makes .*html: wait for it, or end it$"
+        ):
             with alone(tmp_path / "html"):
                 pass
     with pytest.raises(ZeroDivisionError), alone(tmp_path / "html"):
