@@ -6,9 +6,18 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import ndimage
 
-from reprolib.resample import resample_image, resample_labels, resize_planes, scaled_sides
+from reprolib.resample import (
+    resample_image,
+    resample_image_by_rows,
+    resample_labels,
+    resize_plane_by_rows,
+    resize_planes,
+    scaled_sides,
+)
 
 
 @pytest.mark.parametrize("scale", [0.05, 0.25, 1 / 3, 0.5, 0.77, 0.99])
@@ -98,3 +107,37 @@ def test_a_scale_that_is_none_is_refused(scale):
     for function in (resample_image, resample_labels):
         with pytest.raises(ValueError, match="scale must be above 0 and at most 1"):
             function(np.zeros((9, 9)), scale)
+
+
+@given(data=st.data())
+def test_a_few_rows_at_a_time_give_the_whole_image_at_any_scale(data):
+    sides = data.draw(st.tuples(st.integers(1, 90), st.integers(1, 40)))
+    channels = data.draw(st.sampled_from([(), (1,), (3,)]))
+    scale, rows = data.draw(st.floats(0.05, 1, exclude_max=True)), data.draw(st.integers(1, 50))
+    image = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, 65536, (*sides, *channels))
+    whole = resample_image(image.astype(np.uint16), scale)
+    found, count = np.zeros_like(whole), np.zeros(len(whole), int)
+    for part, values in resample_image_by_rows(image.astype(np.uint16), scale, rows):
+        found[part] = values
+        count[part] += 1
+    assert (count == 1).all() and found.dtype == values.dtype == np.float32
+    np.testing.assert_allclose(found, whole, atol=0.05)  # of 65,535
+    plane = np.random.default_rng(0).random(whole.shape[:2]).astype(np.float32)
+    large = resize_planes(plane[None], sides)[0]
+    parts = list(resize_plane_by_rows(plane, sides, rows))
+    assert [part.start for part, _ in parts] == [0, *(part.stop for part, _ in parts)][:-1]
+    np.testing.assert_allclose(np.concatenate([values for _, values in parts]), large, atol=1e-6)
+
+
+def test_no_more_rows_are_read_than_a_part_needs():
+    class Counted:
+        shape, most = (4000, 30), 0
+
+        def __getitem__(self, rows):
+            self.most = max(self.most, rows.stop - rows.start)
+            return np.zeros((rows.stop - rows.start, 30))
+
+    for scale in (0.05, 0.5, 0.9):
+        image = Counted()
+        assert sum(len(values) for _, values in resample_image_by_rows(image, scale, 100)) == 4000 * scale
+        assert image.most < 100 + 2 * (4 / scale + 4)

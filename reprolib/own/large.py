@@ -2,11 +2,13 @@
 
 "This strategy is important to apply the network to large images, since otherwise the resolution would be limited by the
 GPU memory." Here nothing but one tile and its features is in memory, if the file can be mapped: an uncompressed TIFF
-is, other files are unpacked into memory first, at a byte or two for each pixel.
+is, other files are unpacked into memory first, at a byte or two for each pixel. An image at another scale lies on disk
+meanwhile, and so does what is not yet at full size, or not yet summed over mirror images.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import tempfile
@@ -24,7 +26,7 @@ from reprolib.errors import InputError
 from reprolib.files import replacing, reserve
 from reprolib.geometry import VALID
 from reprolib.progress import Progress, Report
-from reprolib.resample import scaled_sides
+from reprolib.resample import resample_image_by_rows, resize_plane_by_rows, scaled_sides
 from reprolib.tiling import (
     FLIPS,
     GIBIBYTE,
@@ -33,13 +35,12 @@ from reprolib.tiling import (
     mirrored,
     origins,
     picked,
-    predict,
     probabilities,
     tile_geometry,
     window,
 )
 
-ROWS = 256  # of an image that are written at a time
+ROWS = 256  # of an image that are written, or resampled, at a time
 BLOCK = 1024  # px, of a side of what is read at a time for the mean
 
 
@@ -71,8 +72,7 @@ def predict_image(
         tile: side of the input tile in px; None chooses it by ``memory`` (see ``fitting_tile``).
         memory: bytes for the features of one tile.
         report: called with a line of progress and the time left now and then.
-        reduced, flips, scale, normalisation: see ``tiling.predict``. With flips, 4 bytes a pixel lie on disk meanwhile;
-            at another scale, the image and its probabilities are held in memory.
+        reduced, flips, scale, normalisation: see ``tiling.predict``. What lies on disk meanwhile: `scratch_bytes`.
 
     Raises:
         InputError: if the image is constant or not finite, or the target has another ending; or as ``fitting_tile``.
@@ -80,43 +80,56 @@ def predict_image(
     if Path(target).suffix.lower() not in (".tif", ".tiff"):
         raise InputError(f"{target} must end in .tif: probabilities are written tile by tile, without loss")
     tile = tile or fitting_tile(model, max(scaled_sides(image.shape[:2], scale)), memory)
-    with replacing(Path(target)) as aside:
+    with replacing(Path(target)) as aside, contextlib.ExitStack() as opened:
         output = tifffile.memmap(aside, shape=image.shape[:2], dtype=np.uint8, photometric="minisblack")
         with open(aside, "rb+") as file:
             reserve(file, aside.stat().st_size)
+
+        def on_disk(shape: tuple[int, ...]) -> np.ndarray:
+            file = opened.enter_context(tempfile.TemporaryFile(dir=aside.parent))
+            reserve(file, 4 * math.prod(shape))
+            return np.memmap(file, np.float32, "w+", shape=shape)
+
+        sides = scaled_sides(image.shape[:2], scale) if scale != 1 else image.shape[:2]
+        total = on_disk(sides) if flips or scale != 1 else None
         if scale != 1:
-            options = {"reduced": reduced, "flips": flips, "scale": scale, "normalisation": normalisation}
-            output[...] = np.round(255 * predict(model, image, tile, **options)[1])
-        elif flips:
-            with tempfile.TemporaryFile(dir=aside.parent) as file:
-                reserve(file, 4 * output.size)
-                total = np.memmap(file, np.float32, "w+", shape=image.shape[:2])
-                fill_flipped(model, image, total, tile, report, reduced, normalisation)
-                for top in range(0, len(total), ROWS):
-                    output[top : top + ROWS] = np.round(255 * total[top : top + ROWS])
-        else:
-            levels = grey_levels(image, normalisation)
+            whole, image = image, on_disk((*sides, *image.shape[2:]))
+            for rows, values in resample_image_by_rows(whole, scale, ROWS):
+                image[rows] = values
+        levels = grey_levels(image, normalisation)
+        if total is None:
             for place, probability in predicted_tiles(model, image, tile, levels, report, reduced):
                 output[place] = np.round(255 * probability)
+        else:
+            add_predictions(model, image, total, tile, levels, report, reduced, FLIPS if flips else FLIPS[:1])
+            for rows, probability in resize_plane_by_rows(total, output.shape, ROWS):
+                output[rows] = np.round(255 * probability)
         output.flush()
 
 
-def fill_flipped(
+def scratch_bytes(shape: tuple[int, ...], flips: bool, scale: float) -> int:
+    """What `predict_image` keeps on disk besides its result, bytes, for an image of this shape, (H, W) or (H, W, C)."""
+    height, width = scaled_sides(shape[:2], scale) if scale != 1 else shape[:2]
+    planes = 1 + math.prod(shape[2:]) if scale != 1 else int(flips)
+    return 4 * planes * height * width
+
+
+def add_predictions(
     model: nn.Module,
     image: np.ndarray,
     total: np.ndarray,
     tile: int,
+    levels: Levels,
     report: Report | None = None,
     reduced: bool = False,
-    normalisation: str = "standard",
+    mirror_axes: Sequence[tuple[int, ...]] = FLIPS,
 ) -> None:
-    """Add the mean probability of class 1 over an image and its three mirror images to ``total`` (H, W) float32."""
-    levels = grey_levels(image, normalisation)
-    for flip in FLIPS:
+    """Add the mean probability of class 1 over an image and its mirror images to ``total`` (H, W) float32."""
+    for flip in mirror_axes:
         axes = tuple(axis + 2 for axis in flip)  # of (H, W, ...)
         mirrored = np.flip(total, axes)
         for place, probability in predicted_tiles(model, np.flip(image, axes), tile, levels, report, reduced):
-            mirrored[place] += probability / len(FLIPS)
+            mirrored[place] += probability / len(mirror_axes)
 
 
 def predicted_tiles(

@@ -23,7 +23,7 @@ from reprolib.evaluation.prediction import predict_as_trained, predict_classes
 from reprolib.files import check_room, check_target, pixel_hash, replacing, write_text
 from reprolib.own.classes import measure_classes, save_coloured
 from reprolib.own.export import cells_threshold
-from reprolib.own.large import predict_image
+from reprolib.own.large import predict_image, scratch_bytes
 from reprolib.own.overlay import save_overlay
 from reprolib.own.pairs import image_files, stem
 from reprolib.own.rois import save_rois
@@ -124,7 +124,8 @@ def predict(
             if name in done["images"]:
                 yield f"{name}: done before"
                 continue
-            check_room(folder, (1 + 4 * run.experiment.mean_of_flips + 4 * cells) * image.shape[0] * image.shape[1])
+            scratch = scratch_bytes(image.shape, run.experiment.mean_of_flips, run.experiment.scale)
+            check_room(folder, scratch + (1 + 4 * cells) * image.shape[0] * image.shape[1])
             if of_classes:
                 numbers = predict_classes(run.experiment, model, image)
                 save_labels(folder / f"{name}.classes.tif", numbers, pixel_size)

@@ -7,16 +7,21 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from reprolib import progress
 from reprolib.errors import InputError
 from reprolib.model import UNet
+from reprolib.own import large
 from reprolib.own.large import (
     grey_levels,
     grey_values,
@@ -55,6 +60,30 @@ def test_tile_by_tile_into_a_file_equals_the_prediction_in_memory(tmp_path, side
     found = tifffile.imread(tmp_path / "out.tif")
     assert found.dtype == np.uint8 and found.shape == sides and found.std() > 1
     assert np.abs(found / 255 - predict(model, image, tile=tile)[1]).max() <= 0.5 / 255 + 1e-5
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sides=st.tuples(st.integers(2, 300), st.integers(2, 300)),
+    channels=st.sampled_from([(), (3,)]),
+    scale=st.floats(0.1, 1),
+    flips=st.booleans(),
+    normalisation=st.sampled_from(["standard", "percentiles"]),
+    rows=st.integers(1, 300),
+)
+def test_at_any_scale_a_file_equals_the_prediction_in_memory(sides, channels, scale, flips, normalisation, rows):
+    torch.manual_seed(0)
+    model = UNet(in_channels=3 if channels else 1, width=2).eval()
+    image = np.random.default_rng(0).integers(0, 65536, (*sides, *channels)).astype(np.uint16)
+    options = {"tile": 204, "flips": flips, "scale": scale, "normalisation": normalisation}
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large, "ROWS", rows)
+        target = Path(folder) / "out.tif"
+        predict_image(model, image, target, **options)
+        found = tifffile.imread(target)
+        assert [path.name for path in Path(folder).iterdir()] == ["out.tif"]
+    expected = predict(model, image, **options)[1]
+    assert found.shape == sides and np.abs(found / 255 - expected).max() <= 0.5 / 255 + 1e-4
 
 
 @pytest.mark.parametrize("sides", [(37, 30), (70, 90)])
@@ -194,7 +223,8 @@ def test_progress_says_how_many_tiles_and_how_long(monkeypatch):
     assert re.fullmatch(r"tile 9/9, .*, 00:00 left", lines[-1])
 
 
-def test_memory_does_not_grow_with_the_image(tmp_path):
+@pytest.mark.parametrize("scale", [1.0, 0.4])
+def test_memory_does_not_grow_with_the_image(tmp_path, scale):
     """A mapped 6000 x 6000 image: in memory its grey values alone would take 144 MB in float32, the result as much."""
     tifffile.memmap(tmp_path / "in.tif", shape=(6000, 6000), dtype=np.uint8)[::7, ::5] = 200
     program = """
@@ -207,12 +237,13 @@ class Flat(torch.nn.Module):
         return torch.stack([x, x], 1)[:, :, 0, 92:-92, 92:-92]
 from reprolib.runs import machine
 before = machine.peak_memory(torch.device("cpu"))
-large.predict_file(Flat(), Path(sys.argv[1]), Path(sys.argv[2]), tile=572)
+large.predict_file(Flat(), Path(sys.argv[1]), Path(sys.argv[2]), tile=572, scale=float(sys.argv[3]))
 print((machine.peak_memory(torch.device("cpu")) - before) / 2**20)
 """
-    words = [sys.executable, "-c", program, str(tmp_path / "in.tif"), str(tmp_path / "out.tif")]
+    words = [sys.executable, "-c", program, str(tmp_path / "in.tif"), str(tmp_path / "out.tif"), str(scale)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 36 * 2 + 60  # both files' pages may count as resident while they are mapped
+    mapped = 36 * 2 + 36 * 8 * scale**2 * (scale < 1)  # files' pages may count as resident while they are mapped
+    assert float(done.stdout) < mapped + 60
     assert tifffile.imread(tmp_path / "out.tif").shape == (6000, 6000)
 
 
