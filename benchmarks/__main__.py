@@ -1,8 +1,8 @@
 """Time the project against its peers and its limits: python -m benchmarks [NAME ...] [--write]
 
-NAMEs: training, prediction, quantised, large, weights, deformation, metrics, scaling, project (default: all, about half
-an hour). Each is described at the head of its file. ``--write`` stores the figures in measured.json beside this file,
-where the book reads them, each part by its name. Let nothing else run meanwhile. The peers are an extra
+NAMEs: training, prediction, quantised, large, rescaled, weights, deformation, metrics, scaling, project (default: all,
+about half an hour). Each is described at the head of its file. ``--write`` stores the figures in measured.json beside
+this file, where the book reads them, each part by its name. Let nothing else run meanwhile. The peers are an extra
 (elasticdeform's wheels are older than NumPy 2, so it is compiled):
 
     pip install -c constraints.txt --no-binary elasticdeform -e '.[dev,peers]'
@@ -25,6 +25,7 @@ NAMES = (
     "prediction",
     "quantised",
     "large",
+    "rescaled",
     "weights",
     "deformation",
     "metrics",
