@@ -48,6 +48,17 @@ def published_verdicts() -> dict[str, verdict.Judgement]:
     return verdicts([claim for claim in primary_claims() if published >= {*claim.having, *claim.lacking}])
 
 
+def published_table(names: Sequence[str]) -> str:
+    """Those of the named claims that are published, as Markdown: metric, the gain with its interval, the verdict."""
+    judged, rows = published_verdicts(), []
+    for claim in primary_claims():
+        if claim.claim in names and claim.claim in judged:
+            metric, judgement = METRICS[claim.metric], judged[claim.claim]
+            texts = (write(judgement, metric.digits) for write in (verdict.sentence, verdict.label))
+            rows.append((claim.claim, metric.name, *texts))
+    return markdown(("claim", "metric", "gain", "verdict"), rows, words=4)
+
+
 def table() -> str:
     """All primary claims as Markdown: metric, runs recorded, the gain with its interval, the verdict."""
     judged, rows = verdicts(), []
