@@ -28,6 +28,7 @@ from reprolib.printing import number
 BETTER, EQUAL, WORSE, NOT_DECIDED = "better", "equal to within a tenth", "worse", "not decided"
 REPRODUCED, CONTRADICTED, NO_EFFECT = "reproduced", "contradicted", "no effect"
 INCONCLUSIVE, DESCRIBED = "inconclusive", "described"
+WAITS = "not decided"  # rejected or not, depending on primary claims whose runs are not all there yet
 ALPHA = 0.05  # over all primary claims together
 POWER = 0.8  # four times in five
 MOST_CLAIMS = 8  # primary claims
@@ -91,7 +92,7 @@ class Judgement:
     """What became of a claim; made by ``verdicts``."""
 
     comparison: Paired
-    verdict: str  # REPRODUCED, CONTRADICTED, NO_EFFECT, INCONCLUSIVE or DESCRIBED
+    verdict: str  # REPRODUCED, CONTRADICTED, NO_EFFECT, INCONCLUSIVE, WAITS or DESCRIBED
     p_holm: float | None  # adjusted by Holm's procedure; None if DESCRIBED
 
 
@@ -196,10 +197,12 @@ def verdicts(comparisons: Mapping[str, Paired], planned: int) -> dict[str, Judge
     1. "described": it has fewer than five choices, so there is no verdict;
     2. "no effect": its 90 % interval lies within (-delta, +delta);
     3. "reproduced" or "contradicted", by the sign of its mean: Holm's procedure rejects at 0.05 over all claims;
-    4. "inconclusive".
+    4. "not decided": claims whose runs are not all there could still make Holm's procedure reject;
+    5. "inconclusive".
 
     Holm's procedure runs over `planned` p values. A claim whose runs are not all there is absent from `comparisons`.
-    It counts as p = 1, and so does a claim that is described: what was run does not change how strict the test is.
+    It counts as p = 1, and so does a claim that is described: what was run does not change how strict the test is. Such
+    a rejection holds whatever the claims to come say. Without one, they are counted as p = 0 to see if they matter.
 
     Args:
         comparisons: the primary claims whose runs are all there.
@@ -213,12 +216,10 @@ def verdicts(comparisons: Mapping[str, Paired], planned: int) -> dict[str, Judge
     if planned < len(comparisons):
         raise InputError(f"{len(comparisons)} comparisons are more than the {planned} primary claims planned")
     tested = {name: each.p for name, each in comparisons.items() if each.choices >= FEWEST_CHOICES}
-    decided = {}
-    if tested:
-        p = [*tested.values(), *[1.0] * (planned - len(tested))]
-        rejected, adjusted, *_ = multipletests(p, alpha=ALPHA, method="holm")
-        decided = {name: (bool(rejected[i]), float(adjusted[i])) for i, name in enumerate(tested)}
-    return {name: _verdict(each, *decided.get(name, (False, None))) for name, each in comparisons.items()}
+    to_come = planned - len(comparisons)
+    others = [1.0] * (len(comparisons) - len(tested))
+    now, best = (_holm(tested, [*others, *[p] * to_come]) for p in (1.0, 0.0))
+    return {name: _verdict(each, now.get(name), best.get(name)) for name, each in comparisons.items()}
 
 
 def label(judgement: Judgement, digits: int = 3) -> str:
@@ -248,16 +249,28 @@ def sentence(judgement: Judgement, digits: int = 3) -> str:
     return text
 
 
-def _verdict(comparison: Paired, rejected: bool, p_holm: float | None) -> Judgement:
-    """One claim by the rule of ``verdicts``, given what Holm's procedure says of it; None if it was not tested."""
+def _holm(tested: Mapping[str, float], others: Sequence[float]) -> dict[str, float]:
+    """The p values of some claims, adjusted by Holm's procedure over them and others."""
+    if not tested:
+        return {}
+    _, adjusted, *_ = multipletests([*tested.values(), *others], alpha=ALPHA, method="holm")
+    return dict(zip(tested, map(float, adjusted), strict=False))
+
+
+def _verdict(comparison: Paired, p_holm: float | None, p_best: float | None) -> Judgement:
+    """One claim by the rule of ``verdicts``; its p values by Holm's procedure are None if it was not tested.
+
+    Args:
+        p_best: with claims to come counted as p = 0.
+    """
     if p_holm is None:
         verdict = DESCRIBED
     elif -comparison.delta < comparison.interval90.low and comparison.interval90.high < comparison.delta:
         verdict = NO_EFFECT
-    elif rejected:
+    elif p_holm <= ALPHA:
         verdict = REPRODUCED if comparison.mean > 0 else CONTRADICTED
     else:
-        verdict = INCONCLUSIVE
+        verdict = WAITS if p_best <= ALPHA else INCONCLUSIVE
     return Judgement(comparison, verdict, p_holm)
 
 

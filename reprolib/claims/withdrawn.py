@@ -68,6 +68,6 @@ def decided(row: Claim, claim: Primary, judgement: verdict.Judgement) -> Claim:
         protocol=f"trained on {trained}, {len(claim.having)} choices of them, each with its own seed, width "
         f"{one.width}, {one.steps} steps; scored on {scored}; no effect if the 90 % interval lies within ±{delta}; "
         "reproduced or contradicted, by sign, if Holm's procedure over all primary claims rejects at 5 %; else "
-        "inconclusive",
+        "inconclusive; not decided as long as primary claims that are to come may still make it reject",
         verdict=Verdict(judgement.verdict),
     )

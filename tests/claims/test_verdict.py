@@ -36,7 +36,7 @@ def with_p(p: float):
 def rejected(p_values, planned: int | None = None) -> list[bool]:
     """Which of the claims with these p values get a decision."""
     judged = verdicts({str(i): with_p(p) for i, p in enumerate(p_values)}, planned or len(p_values))
-    assert {each.verdict for each in judged.values()} <= {"reproduced", "inconclusive"}
+    assert {each.verdict for each in judged.values()} <= {"reproduced", "inconclusive", "not decided"}
     return [each.verdict == "reproduced" for each in judged.values()]
 
 
@@ -237,6 +237,21 @@ def test_the_level_itself_rejects():
     assert rejected([0.0500001]) == [False]
 
 
+@pytest.mark.parametrize("p", [0.001, 0.006, 0.007, 0.02, 0.049, 0.051, 0.3])
+def test_a_verdict_before_all_claims_are_there_is_one_that_none_of_them_can_change(p):
+    """Against every outcome of the seven claims to come, on a grid."""
+    now = verdicts({"0": with_p(p)}, planned=8)["0"].verdict
+    outcomes = {
+        verdicts({str(i): with_p(q) for i, q in enumerate((p, *[low] * few, *[high] * (7 - few)))}, 8)["0"].verdict
+        for low, high in ((1e-6, 0.9), (1e-6, 0.02), (0.01, 0.9))
+        for few in range(8)
+    }
+    if len(outcomes) > 1:
+        assert now == "not decided"
+    else:
+        assert {now} == outcomes
+
+
 def test_claims_that_were_not_run_make_the_test_as_strict_as_planned():
     assert rejected([0.012, 0.012], planned=4) == [True, True]
     assert rejected([0.012, 0.012], planned=5) == [False, False]
@@ -322,9 +337,9 @@ def test_sentences_read_as_printed_with_true_minus_signs():
 
 
 def test_an_inconclusive_sentence_gives_the_detectable_effect():
-    assert sentence(judge([1.0, 2.0, 3.0, 4.0, 5.0], 1, 0.25, planned=2), 2) == (
-        "+3.00 (95 % interval 0.06 to 5.94; 5 choices); "
-        "tested alone, an effect of 3.94 would have been seen four times in five"
+    assert sentence(judge([1.0, 2.0, 3.0, 4.0, 5.0], 1, 0.7), 2) == (
+        "+3.00 (95 % interval −1.16 to 7.16; 5 choices); "
+        "tested alone, an effect of 5.58 would have been seen four times in five"
     )
 
 
