@@ -6,6 +6,7 @@ two seconds, and ``reprolib --help`` is to answer at once.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from reprolib.errors import ReprolibError
+from reprolib.errors import InputError, ReprolibError
 from reprolib.experiment import Experiment, parse_fields
 
 PATH = click.Path(path_type=Path)
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"reprolib: this is about {what} and needs {name}: pip install 'reprolib[{extra}]'", file=sys.stderr)
         return 2
     except (ReprolibError, OSError) as error:
-        print(f"reprolib: {error}", file=sys.stderr)
+        print(f"reprolib{_of_several()}: {error}", file=sys.stderr)
         return 2
     except (click.Abort, KeyboardInterrupt):
         print(
@@ -51,8 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _of_several() -> str:
+    """Which of several processes speaks, if torchrun started several."""
+    count = os.environ.get("WORLD_SIZE", "1")
+    return "" if count == "1" else f", process {os.environ.get('RANK')} of {count}"
+
+
 @click.group(help="U-Net (Ronneberger, Fischer, Brox, 2015), reproduced.", no_args_is_help=True)
-def commands():
+@click.pass_context
+def commands(context: click.Context):
+    if _of_several() and context.invoked_subcommand != "train":
+        raise InputError(f"{context.invoked_subcommand} is one process's work: start it without torchrun")
     for name in ("SIGTERM", "SIGHUP"):  # told to end, it ends as after Ctrl-C: with its children, and nothing half done
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:  # as under nohup
             signal.signal(getattr(signal, name), signal.default_int_handler)
@@ -125,7 +135,7 @@ def train(
 
     Fields are set as NAME=VALUE, such as fold=5 width=16 steps=500; what is not set is as in the paper, or ours where
     it is silent. With --images what is not set is chosen by the images. Interrupted, the same command goes on from
-    there.
+    there. With several devices: torchrun --nproc-per-node N -m reprolib train batch=N ...
     """
     values = parse_fields([*fields, f"channels={channels}"] if channels else fields)
     from reprolib.own import training

@@ -31,7 +31,7 @@ class Busy(ReprolibError, RuntimeError):
 
 
 class Failed(ReprolibError, RuntimeError):
-    """A chapter or the site's builder ended with an error of its own, which the message tells."""
+    """A chapter, the site's builder or another process ended with an error of its own, which the message tells."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

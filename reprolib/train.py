@@ -3,11 +3,13 @@
 ``obtain`` is the one call that chapters use: the recorded run of an experiment if there is one, else train it here.
 
 All randomness of step t comes from (seed, t) alone. So a run that was killed goes on from its last checkpoint to the
-same bits as one that was not, on the same machine and thread count.
+same bits as one that was not, on the same machine and thread count. Several processes can share each batch
+(`reprolib.runs.processes`); the first of them then scores and records.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -26,7 +28,7 @@ from reprolib.files import cache_folder, check_room, copy
 from reprolib.loss import weighted_cross_entropy
 from reprolib.model import UNet
 from reprolib.progress import Progress, Report
-from reprolib.runs import machine, records
+from reprolib.runs import machine, processes, records
 from reprolib.runs.checkpoints import State, checkpoint_path, load_checkpoint, save_checkpoint
 from reprolib.runs.locks import holding
 from reprolib.runs.machine import choose_device, number_format, peak_memory
@@ -61,7 +63,7 @@ def train(
     look: Look | None = None,
     resume_anyway: bool = False,
     wait: bool = False,
-) -> Record:
+) -> Record | None:
     """Train an experiment, score the stored weights on the images held out, and write the record.
 
     Interrupted, it leaves a checkpoint and goes on from there at the next call: in the environment that it was begun
@@ -79,9 +81,12 @@ def train(
         resume_anyway: go on from a checkpoint of another environment too; the record says which steps ran where.
         wait: for another process that trains this experiment; its record is taken if it holds what is asked for.
 
+    Returns:
+        The record; None in every process but the first, if there are several.
+
     Raises:
         ValueError: if the fold does not exist, the data set is not the experiment's, the folder cannot be written to or
-            lacks room, or the training diverges.
+            lacks room, several processes cannot share the batch, or the training diverges.
         reprolib.data.MissingData: if the data set is not on this machine.
     """
     folder = folder or cache_folder() / "runs"
@@ -103,15 +108,18 @@ def train(
         check_room(place, CHECKPOINT_BYTES * parameters)
     if experiment.test:
         score.second_test(experiment)  # what it lacks is told now, not after the training
-    target = folder / f"{experiment.name}.json"
+    target, first = folder / f"{experiment.name}.json", processes.number() == 0
     before = target.stat().st_mtime_ns if target.exists() else None
-    with holding(experiment, (report or str) if wait else None) as waited:
+    checkpoint = checkpoint_path(experiment)
+    with holding(experiment, (report or str) if wait else None) if first else contextlib.nullcontext() as waited:
         if waited and target.exists() and target.stat().st_mtime_ns != before:
             record = records.read(target)
             if (record.weights_path.exists() or not keep_weights) and (record.rotated or not rotations):
                 return record
-        checkpoint = checkpoint_path(experiment)
-        state = run_steps(experiment, dataset, chosen, experiment.steps, report, checkpoint, look, resume_anyway)
+        with processes.together(chosen):
+            state = run_steps(experiment, dataset, chosen, experiment.steps, report, checkpoint, look, resume_anyway)
+        if not first:
+            return None
         path = record_state(experiment, state, dataset, chosen, folder, keep_weights, rotations, report)
         checkpoint.unlink(missing_ok=True)
     if report:
@@ -200,22 +208,28 @@ def run_steps(
     look: Look | None = None,
     resume_anyway: bool = False,
 ) -> State:
-    """Train the first ``steps`` steps of an experiment, from the checkpoint if there is one, see `load_checkpoint`."""
+    """Train the first ``steps`` steps of an experiment, from the checkpoint if there is one, see `load_checkpoint`.
+
+    Of several processes the first keeps the checkpoint, and tells its environment, not the others'.
+    """
+    tiles, first = processes.share(experiment.batch), processes.number() == 0
     samples = prepare(experiment, dataset, device)
     state = initial_state(experiment, device)
     if checkpoint:
         state.environment = machine.environment(device)
     if checkpoint and checkpoint.exists():
-        load_checkpoint(state, checkpoint, resume_anyway)
+        load_checkpoint(state, checkpoint, resume_anyway or not first)
         if report:
             elsewhere = bool(state.before) and state.before[-1].until == len(state.losses)
             report(f"resuming after step {len(state.losses)}{', not as it was begun' if elsewhere else ''}")
+    done = len(state.losses)
+    processes.check_alike({"experiment": experiment.key, "images": dataset.hashes, "checkpoint": done})
     before, started = state.seconds, time.perf_counter()
     saved, looked, points = started, started, curve_steps(experiment)
-    with Progress(steps, "step", report, len(state.losses)) as progress:
+    with Progress(steps, "step", report, done) as progress:
         while (done := len(state.losses)) < steps:
             ahead = min([done + FETCH[device.type], steps, *(point for point in points if point > done)])
-            drawn = draw_samples(experiment, range(done + 1, ahead + 1), len(samples), device)
+            drawn = draw_samples(experiment, range(done + 1, ahead + 1), len(samples), device, tiles)
             losses = [train_step(experiment, state, samples, done + 1 + k, one) for k, one in enumerate(drawn)]
             for loss in torch.stack(losses).tolist():  # on a GPU the only wait for what was sent to it
                 state.losses.append(loss)
@@ -224,7 +238,7 @@ def run_steps(
                     raise InputError(
                         f"the training diverged at step {step}: the loss is {loss}; lower the learning rate"
                     )
-            if ahead in points:
+            if ahead in points and first:
                 point = CurvePoint(ahead, **score.curve_point(experiment, state.model, dataset))
                 state.curve = (*state.curve, point)
             now = time.perf_counter()
@@ -236,7 +250,7 @@ def run_steps(
             recent = state.losses[-50:]
             progress.set_postfix_str(f"loss {sum(recent) / len(recent):.4f}", refresh=False)
             progress.update(ahead - done)
-            if checkpoint and (now - saved > CHECKPOINT_EVERY or ahead == steps):
+            if checkpoint and first and (now - saved > CHECKPOINT_EVERY or ahead == steps):
                 saved = now
                 save_checkpoint(state, checkpoint)
     return state
@@ -254,7 +268,8 @@ def train_step(
 ) -> Tensor:
     """One step of Sec. 3: random tiles of random training images (one, by default), Eq. 1, back-propagation, update.
 
-    The loss is the mean of the tiles' losses. Their gradients are added up tile by tile, in the memory that one takes.
+    The loss is the mean of the tiles' losses. Their gradients are added up tile by tile, in the memory that one takes,
+    then over all processes.
     All that it computes lies on the device of the samples, and nothing waits for it there.
 
     Returns:
@@ -288,8 +303,10 @@ def train_step(
         loss = weighted_cross_entropy(logits, target.long()[None], weights[None]) / experiment.batch
         loss.backward()
         losses.append(loss.detach())
+    loss = torch.stack(losses).sum()
+    processes.add_up([*(parameter.grad for parameter in state.model.parameters()), loss])
     state.optimiser.step()
-    return torch.stack(losses).sum()
+    return loss
 
 
 def build(experiment: Experiment) -> nn.Module:

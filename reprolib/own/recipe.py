@@ -18,6 +18,7 @@ from reprolib.experiment import Experiment
 from reprolib.files import cache_folder, write_text
 from reprolib.geometry import VALID
 from reprolib.resample import scaled_sides
+from reprolib.runs import processes
 from reprolib.runs.machine import choose_device
 
 WIDEST = 90.0  # px, of an object's longer side: about half of what the network sees at once
@@ -71,12 +72,15 @@ def recipe(dataset: Dataset, minutes: float, fields: Mapping[str, object], devic
     experiment = Experiment(**(chosen | dict(fields)))
     if "steps" in fields:
         return experiment
-    name = hashlib.sha256(json.dumps([experiment.key, minutes, device]).encode()).hexdigest()[:16]
+    several = [processes.count()] if processes.count() > 1 else []
+    name = hashlib.sha256(json.dumps([experiment.key, minutes, device, *several]).encode()).hexdigest()[:16]
     kept = cache_folder() / "probes" / f"{name}.json"
-    if not kept.exists():
-        steps = round(SHARE * 60 * minutes / seconds_a_step(experiment, dataset, device))
-        write_text(kept, json.dumps({"steps": min(MOST, max(FEWEST, steps))}) + "\n")
-    return experiment.replace(steps=json.loads(kept.read_text(encoding="utf-8"))["steps"])
+    if not processes.from_first(kept.exists):
+        steps = round(SHARE * 60 * minutes / seconds_a_step(experiment, dataset, device))  # all take their part in it
+        if processes.number() == 0:
+            write_text(kept, json.dumps({"steps": min(MOST, max(FEWEST, steps))}) + "\n")
+    steps = processes.from_first(lambda: json.loads(kept.read_text(encoding="utf-8"))["steps"])
+    return experiment.replace(steps=steps)
 
 
 def longest_side(dataset: Dataset) -> float:
@@ -89,7 +93,8 @@ def seconds_a_step(experiment: Experiment, dataset: Dataset, device: str = "auto
     """What a step takes here: a few are run and thrown away."""
     chosen = choose_device(device)
     samples, state = sampling.prepare(experiment, dataset, chosen), train.initial_state(experiment, chosen)
-    drawn = sampling.draw_samples(experiment, range(1, WARM + TIMED + 1), len(samples), chosen)
+    tiles = processes.share(experiment.batch)
+    drawn = sampling.draw_samples(experiment, range(1, WARM + TIMED + 1), len(samples), chosen, tiles)
     for number, one in enumerate(drawn, start=1):
         if number == WARM + 1:
             begin = time.perf_counter()

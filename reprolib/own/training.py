@@ -21,8 +21,8 @@ from reprolib.own.learning import advice, learning_curve
 from reprolib.own.overlay import save_overlay
 from reprolib.own.recipe import recipe
 from reprolib.own.report import write_report
-from reprolib.runs import records
-from reprolib.runs.machine import set_threads
+from reprolib.runs import processes, records
+from reprolib.runs.machine import choose_device, set_threads
 from reprolib.runs.records import Record
 from reprolib.runs.weights import keep_start
 from reprolib.splits import held_out_indices
@@ -49,6 +49,8 @@ def train(
 ) -> Record | None:
     """Train and record an experiment unless it is recorded already; then that record is returned.
 
+    Of several processes the first decides, and it alone records and reports.
+
     Args:
         fields: of the experiment, see `Experiment`.
         images: a folder of images of one's own, see `load_folder`; the experiment is then about these, and what
@@ -67,16 +69,25 @@ def train(
     """
     set_threads(threads)
     check_room(folder or cache_folder() / "runs")
+    if processes.count() > 1 and (more_data or wait):
+        name = "--more-data" if more_data else "--wait"
+        raise InputError(f"{name} is for one process: leave it out with several")
     fields = {**(starting_from(start) if start else {}), **fields}
-    if images:
-        dataset = named_folder(images, str(fields.get("channels", "")), ignore, task)
-        if dataset.classes and more_data:
-            raise InputError("--more-data compares objects: leave it out with --task classes")
-        experiment = recipe(dataset, minutes, fields, device)
+    dataset = named_folder(images, str(fields.get("channels", "")), ignore, task) if images else None
+    if dataset and dataset.classes and more_data:
+        raise InputError("--more-data compares objects: leave it out with --task classes")
+    places = (folder,) if folder else None
+    with processes.together(choose_device(device)):
+        experiment = recipe(dataset, minutes, fields, device) if dataset else Experiment(**fields)
+        record = processes.from_first(lambda: None if again else records.find(experiment, places))
+    known = record is not None
+    if processes.number() > 0:
+        if not known:
+            train_experiment(experiment, device, None, folder, dataset)
+        return None
+    if dataset:
         shown = " ".join(f"{name}={value}" for name, value in experiment.departures().items() if name != "data")
         print(f"{len(dataset.images)} images; {shown}", flush=True)
-    else:
-        dataset, experiment = None, Experiment(**fields)
     train_here = partial(
         train_experiment,
         device=device,
@@ -86,9 +97,6 @@ def train(
         resume_anyway=resume_anyway,
         wait=wait,
     )
-    places = (folder,) if folder else None
-    record = None if again else records.find(experiment, places)
-    known = record is not None
     if record:
         if rotations and not record.rotated:
             record = add_rotations(record, print, dataset)

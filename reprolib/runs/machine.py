@@ -14,6 +14,7 @@ import torch
 
 from reprolib.errors import InputError
 from reprolib.files import PROJECT
+from reprolib.runs import processes
 from reprolib.runs.records import Environment
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "safetensors")
@@ -22,16 +23,27 @@ LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "safetensors")
 def choose_device(name: str) -> torch.device:
     """ "auto" takes a CUDA GPU where there is one, else the processor. "mps", Apple's GPU, is untried.
 
+    Of several processes each takes the GPU of its own number.
+
     Raises:
-        ValueError: if the name is unknown, or there is no such device here.
+        ValueError: if the name is unknown, or there is no such device here, or not one for each process.
     """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
         raise InputError(f"device {name!r} is unknown: choose auto, cpu, cuda, cuda:N or mps")
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name != "cpu" and processes.count() > 1:
+        if name != "cuda":
+            raise InputError(f"{processes.count()} processes need a device each, and {name} is one: choose cuda or cpu")
+        name = f"cuda:{processes.number_here()}"
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
+        if processes.count() > 1 and count:
+            raise InputError(
+                f"process {processes.number()} has no GPU of its own, there are {count} here: start {count} processes "
+                "on this machine, or choose device cpu"
+            )
         raise InputError(f"there is no {name} here but {count} CUDA devices: choose device auto or cpu")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise InputError("there is no GPU of Apple's here: choose device auto or cpu")
@@ -86,6 +98,7 @@ def environment(device: torch.device) -> Environment:
         threads=torch.get_num_threads(),
         device=device.type,
         number_format=number_format(device),
+        processes=processes.count(),
     )
 
 

@@ -40,6 +40,7 @@ class Environment:
     threads: int
     device: str  # "cpu" or "cuda"
     number_format: str  # "bfloat16" or "float32"
+    processes: int = 1  # that shared each batch
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Record:
     date: str  # UTC, year-month-day
     training_seconds: float
     scoring_seconds: float
-    peak_memory_bytes: int
+    peak_memory_bytes: int  # of the first process
     weights: Weights
     loss: tuple[float, ...]  # of every step
     curve: tuple[CurvePoint, ...] | None = None  # None: an older record, which has none
@@ -181,6 +182,8 @@ def _fault(record: Record) -> str | None:
     for one in (record.environment, *(stretch.environment for stretch in record.before)):
         if not 1 <= one.threads <= MOST_THREADS:
             return f"environment.threads: 1 to {MOST_THREADS} are wanted, not {one.threads}"
+        if one.processes < 1 or record.experiment.batch % one.processes:
+            return f"environment.processes: they share a batch of {record.experiment.batch}, and {one.processes} cannot"
     ends = [0, *(stretch.until for stretch in record.before)]
     if sorted(set(ends)) != ends or ends[-1] > steps:
         return f"before: steps from 1 to {steps} that grow are wanted, not {reprlib.repr(ends[1:])}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -135,7 +134,7 @@ def test_a_training_goes_on_elsewhere_only_when_told_to_and_then_says_so(good, t
     state = train.run_steps(SMALL, tiny(), CPU, 3, lines.append, path, resume_anyway=True)
     assert same(state, run(SMALL, 3)) and lines[0] == "resuming after step 2, not as it was begun"
     (stretch,) = state.before
-    assert stretch.until == 2 and dataclasses.asdict(stretch.environment) == was
+    assert stretch.until == 2 and checkpoints.converter.unstructure(stretch.environment) == was
     again = train.run_steps(SMALL, tiny(), CPU, 4, lines.append, path)  # its checkpoint is of here
     assert again.before == state.before and same(again, run(SMALL, 4)) and "resuming after step 3" in lines
 

@@ -239,6 +239,13 @@ def test_a_record_that_lacks_a_part_is_refused(tmp_path, body):
         refused(tmp_path, body | {"scores": scores}, "is no run record")
 
 
+@pytest.mark.parametrize("processes", [0, 2, -1])
+def test_a_record_says_how_many_processes_shared_each_batch(tmp_path, body, processes):
+    assert "processes" not in body["environment"]  # one
+    body["environment"]["processes"] = processes
+    refused(tmp_path, body, r"is no run record \(environment.processes: they share a batch of 1")
+
+
 def test_a_changed_experiment_is_refused(tmp_path, body):
     body["experiment"]["seed"] = 1
     refused(tmp_path, body, f"was changed: its experiment has the key .*, not {EXPERIMENT.key}")
