@@ -7,7 +7,8 @@ What the paper leaves open, and what is done here:
 * Rotation: any angle, uniformly. Shift: the tile's centre is any pixel of the image, uniformly.
 * Grey values: contrast is scaled about the tile's mean by a factor from [1 - g, 1 + g], brightness shifted by up to g
   standard deviations of the image.
-* Flips are not in the paper; ``flip`` adds them, and is off by default.
+* Flips are not in the paper; ``flip`` adds them, and is off by default. Nor is ``zoom``: by a factor from [1 / z, z], its logarithm
+  uniform.
 * What lies beyond the image is its mirror image (Fig. 2), without repeating the edge pixel.
 """
 
@@ -62,18 +63,23 @@ class Draw(NamedTuple):
 
     uniform: list[float]  # angle, row, column, flip, contrast, brightness
     grid: Tensor | None  # (1, 2, 3, 3) float32
+    zoom: float = 1.0  # by this factor structures become larger
 
 
-def draw(generator: torch.Generator, elastic: float = 10.0) -> Draw:
+def draw(generator: torch.Generator, elastic: float = 10.0, zoom: float = 1.0) -> Draw:
     """Draw the random numbers of a sample, on the CPU: the same state gives the same sample on every device.
 
     Raises:
-        ValueError: if elastic is negative or not finite.
+        ValueError: if elastic is negative or zoom below 1, or one is not finite.
     """
     if not (math.isfinite(elastic) and elastic >= 0):
         raise InputError(f"elastic must be a finite number of px >= 0, not {elastic}")
+    if not (math.isfinite(zoom) and zoom >= 1):
+        raise InputError(f"zoom must be a finite factor of 1 or more, not {zoom}")
     uniform = torch.rand(6, generator=generator).tolist()
-    return Draw(uniform, elastic * torch.randn(1, 2, GRID, GRID, generator=generator) if elastic > 0 else None)
+    grid = elastic * torch.randn(1, 2, GRID, GRID, generator=generator) if elastic > 0 else None
+    factor = zoom ** (2 * float(torch.rand(1, generator=generator)) - 1) if zoom > 1 else 1.0
+    return Draw(uniform, grid, factor)
 
 
 def augment(
@@ -86,6 +92,7 @@ def augment(
     grey: float = 0.1,
     flip: bool = False,
     halo: int = HALO,
+    zoom: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """One random training sample: an input tile and the labels of its output tile, warped alike (Sec. 3.1).
 
@@ -99,6 +106,7 @@ def augment(
         grey: strength g of the grey-value variation, in [0, 1); 0 switches it off.
         flip: mirror half of the samples (not in the paper).
         halo: px by which the labels' tile is smaller than the input tile on each side (92; see ``model.Geometry``).
+        zoom: enlarge or reduce by up to this factor (not in the paper); 1 switches it off.
 
     Returns:
         input tile (tile, tile), or (C, tile, tile), and label planes (L, tile - 2 halo, tile - 2 halo), float32.
@@ -106,7 +114,7 @@ def augment(
     Raises:
         ValueError: on wrong shapes, an impossible tile, or numbers out of range.
     """
-    return warp(image, labels, tile, draw(generator, elastic), rotate, grey, flip, halo)
+    return warp(image, labels, tile, draw(generator, elastic, zoom), rotate, grey, flip, halo)
 
 
 def warp(
@@ -135,6 +143,8 @@ def warp(
     mirror = -1.0 if flip and uniform[3] < 0.5 else 1.0
 
     along = torch.arange(tile, dtype=torch.float32, device=image.device) - (tile - 1) / 2
+    if drawn.zoom != 1:
+        along = along / drawn.zoom
     y, x = torch.meshgrid(along, mirror * along, indexing="ij")
     rows = math.cos(angle) * y - math.sin(angle) * x + uniform[1] * (height - 1)
     columns = math.sin(angle) * y + math.cos(angle) * x + uniform[2] * (width - 1)

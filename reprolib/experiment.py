@@ -62,6 +62,7 @@ class Experiment:
     rotate: bool = True
     grey: float = 0.1
     flip: bool = False
+    zoom: float = 1.0  # structures are enlarged or reduced by up to this factor, at random
     # optimisation
     optimiser: str = "sgd"
     momentum: float = 0.99  # of SGD
@@ -101,13 +102,14 @@ class Experiment:
             ("fold", 1, None),
             ("images", 0, None),
             ("choice", 0, PARTS),
-            ("scale", 0.05, 1),
+            ("scale", 0.05, 4),
             ("width", 1, 1024),
             ("dropout", 0, 0.99),
             ("w0", 0, 1e6),
             ("sigma", 0.1, 1e3),
             ("elastic", 0, 1e3),
             ("grey", 0, 0.99),
+            ("zoom", 1, 4),
             ("momentum", 0, 0.9999),
             ("learning_rate", 1e-9, 10),
             ("steps", 1, None),

@@ -15,24 +15,27 @@ from skimage.transform import resize
 
 from reprolib.errors import InputError
 
+LARGEST = 4  # scale
+
 
 def scaled_sides(sides: tuple[int, int], scale: float) -> tuple[int, int]:
     """Sides (px) of an image of these sides at a scale; at least 2 px each.
 
     Raises:
-        ValueError: if the scale is not above 0 and at most 1.
+        ValueError: if the scale is not above 0 and at most 4.
     """
-    if not 0 < scale <= 1:
-        raise InputError(f"scale must be above 0 and at most 1, not {scale}")
+    if not 0 < scale <= LARGEST:
+        raise InputError(f"scale must be above 0 and at most {LARGEST}, not {scale}")
     return tuple(max(2, round(side * scale)) for side in sides)
 
 
 def resample_image(image: np.ndarray, scale: float) -> np.ndarray:
-    """(H, W) or (H, W, C) values at a scale of at most 1: float32, smoothed first: nothing finer is folded in."""
+    """(H, W) or (H, W, C) values at a scale: float32; before it is reduced smoothed, so that nothing finer is folded in."""
     if scale == 1:
         return image
     sides = (*scaled_sides(image.shape[:2], scale), *image.shape[2:])
-    return resize(image.astype(np.float32), sides, order=1, mode="reflect", anti_aliasing=True, preserve_range=True)
+    beyond = "reflect" if scale < 1 else "edge"  # for the smoothing; what is enlarged needs values there
+    return resize(image.astype(np.float32), sides, order=1, mode=beyond, anti_aliasing=True, preserve_range=True)
 
 
 def resample_labels(labels: np.ndarray, scale: float) -> np.ndarray:

@@ -83,7 +83,7 @@ def draw_samples(
     if device.type == "cpu" or experiment.elastic == 0:
         return drawn
     grids = iter(torch.stack([sample.warp.grid for step in drawn for sample in step]).to(device))
-    return [[one._replace(warp=Draw(one.warp.uniform, next(grids))) for one in step] for step in drawn]
+    return [[one._replace(warp=one.warp._replace(grid=next(grids))) for one in step] for step in drawn]
 
 
 def draw_sample(experiment: Experiment, step: int, tile: int, images: int) -> Sample:
@@ -91,7 +91,7 @@ def draw_sample(experiment: Experiment, step: int, tile: int, images: int) -> Sa
     seed = derived_seed(experiment.seed, step, tile)
     generator = torch.Generator().manual_seed(seed)
     image = int(torch.randint(images, (1,), generator=generator))
-    return Sample(image, draw(generator, experiment.elastic), seed + 1)
+    return Sample(image, draw(generator, experiment.elastic, experiment.zoom), seed + 1)
 
 
 def derived_seed(seed: int, step: int, tile: int = 0) -> int:

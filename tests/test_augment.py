@@ -210,6 +210,23 @@ def test_without_rotation_the_angle_is_zero():
     assert all(math.sin(math.pi * angle) == pytest.approx(0, abs=1e-3) for angle in angles_and_hands(20)[0])
 
 
+def test_zoom_enlarges_by_a_factor_whose_logarithm_is_uniform_and_turns_and_shifts_nothing():
+    planes, logarithms = ramps(400, 400), []
+    for seed in range(300):
+        plain = [augment(image, planes, 3, seeded(seed), **still())[0] for image in planes]
+        zoomed = [augment(image, planes, 3, seeded(seed), **still(zoom=1.5))[0] for image in planes]
+        if min(each.min() for each in plain) < 3 or max(each.max() for each in plain) > 396:
+            continue  # folded at the edge
+        slopes = [image.diff(dim=axis) for axis, image in enumerate(zoomed)]
+        factor = 1 / slopes[0][0, 0].item()
+        for axis, (before, after) in enumerate(zip(plain, zoomed, strict=True)):
+            torch.testing.assert_close(after[1, 1], before[1, 1], atol=1e-3, rtol=0)
+            torch.testing.assert_close(slopes[axis], torch.full_like(slopes[axis], 1 / factor), atol=1e-3, rtol=0)
+        logarithms.append(math.log(factor) / math.log(1.5))
+    assert len(logarithms) > 250
+    assert stats.kstest(logarithms, "uniform", args=(-1, 2)).pvalue > 0.01
+
+
 def test_flips_mirror_half_of_the_samples():
     _, hands = angles_and_hands(300, rotate=True, flip=True)
     assert 0.4 < np.mean([hand < 0 for hand in hands]) < 0.6
@@ -280,6 +297,7 @@ def test_the_labels_are_the_centre_of_what_they_would_be_without_halo():
         ({"grey": 1.0}, "grey must be in"), ({"grey": -0.1}, "grey must be in"),
         ({"grey": math.nan}, "grey must be in"),
         ({"elastic": -1.0}, "elastic must be"), ({"elastic": math.nan}, "elastic must be"),
+        ({"zoom": 0.9}, "zoom must be"), ({"zoom": math.inf}, "zoom must be"),
         ({"tile": 1, "halo": 0}, "at least 2 px"),
         ({"image": torch.zeros(1, 9), "labels": torch.zeros(1, 1, 9)}, "do not fit"),
     ],

@@ -22,6 +22,7 @@ NON_DEFAULTS = {
     "learning_rate": 0.01, "schedule": "cosine", "steps": 10, "tile": 512, "seed": 7,
     "choice": 2, "scale": 0.5, "test": True, "fused": True, "mean_of_flips": True, "connectivity": 8,
     "start": "0123456789abcdef", "channels": "rgb", "normalisation": "percentiles", "classes": 3, "batch": 4,
+    "zoom": 1.5,
 }  # fmt: skip
 # added after the first records
 LATER = (
@@ -36,6 +37,7 @@ LATER = (
     "normalisation",
     "classes",
     "batch",
+    "zoom",
 )
 NEEDS = {
     "padding": {"tile": 512},
@@ -199,7 +201,7 @@ def test_a_number_out_of_range_is_refused(name, value):
     ("name", "ends", "beyond"),
     [
         ("fold", (1,), (0,)), ("images", (0,), (-1,)), ("choice", (0, 5), (-1, 6)),
-        ("scale", (0.05, 1.0), (0.049, 1.001)),
+        ("scale", (0.05, 4.0), (0.049, 4.001)), ("zoom", (1.0, 4.0), (0.999, 4.001)),
         ("classes", (0, 2, 255), (-1, 256)), ("width", (1, 1024), (0, 1025)), ("dropout", (0.0, 0.99), (-0.01, 0.991)),
         ("w0", (0.0, 1e6), (-1e-9, 1.1e6)), ("sigma", (0.1, 1e3), (0.09, 1001.0)),
         ("elastic", (0.0, 1e3), (-1e-9, 1001.0)),
@@ -238,7 +240,7 @@ def test_a_tile_that_does_not_fit_is_refused_with_the_nearest():
         ({"classes": 2, "weights": "none", "variant": "n4"}, "are the U-Net's"), ({"classes": 256}, "^classes must be"),
         ({"channels": "red"}, "channels are grey, rgb, or numbers from 1"), ({"channels": "0,1"}, "channels are grey"),
         ({"channels": "1,"}, "channels are grey"), ({"channels": "rgb", "variant": "n4"}, "'n4' takes grey images"),
-        ({"scale": 0.0}, "^scale must be"), ({"scale": 1.5}, "^scale must be"), ({"scale": math.nan}, "^scale must be"),
+        ({"scale": 0.0}, "^scale must be"), ({"scale": 4.5}, "^scale must be"), ({"scale": math.nan}, "^scale must be"),
     ],
 )  # fmt: skip
 def test_a_field_without_what_it_needs_is_refused(fields, message):
