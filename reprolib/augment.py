@@ -7,8 +7,8 @@ What the paper leaves open, and what is done here:
 * Rotation: any angle, uniformly. Shift: the tile's centre is any pixel of the image, uniformly.
 * Grey values: contrast is scaled about the tile's mean by a factor from [1 - g, 1 + g], brightness shifted by up to g
   standard deviations of the image.
-* Flips are not in the paper; ``flip`` adds them, and is off by default. Nor is ``zoom``: by a factor from [1 / z, z], its logarithm
-  uniform.
+* Flips are not in the paper; ``flip`` adds them, and is off by default. Nor is ``zoom``: by a
+  factor from [1 / z, z], its logarithm uniform.
 * What lies beyond the image is its mirror image (Fig. 2), without repeating the edge pixel.
 """
 

@@ -30,7 +30,7 @@ def scaled_sides(sides: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def resample_image(image: np.ndarray, scale: float) -> np.ndarray:
-    """(H, W) or (H, W, C) values at a scale: float32; before it is reduced smoothed, so that nothing finer is folded in."""
+    """(H, W) or (H, W, C) values at a scale, float32. Smoothed before they are reduced: nothing finer is folded in."""
     if scale == 1:
         return image
     sides = (*scaled_sides(image.shape[:2], scale), *image.shape[2:])

@@ -16,7 +16,7 @@ from reprolib.experiment import Experiment
 from reprolib.plan import catalogue, recipes
 from reprolib.runs import records
 
-# Seconds a step on one thread of an AVX-512 processor that computes in bfloat16; about eight times that in float32.
+# Seconds a step on one thread of an AVX-512 processor that computes in bfloat16; five to six times that in float32.
 SECONDS = {"u-net": 0.085, "n4": 0.052, "n4-65": 0.029, "fcn8": 0.083}
 
 
@@ -94,6 +94,11 @@ def comparison_purposes() -> list[Purpose]:
         *(
             _purpose(f"nuclei, {name}, five folds", 6, [recipes.own_fold(data, fold) for fold in recipes.CHOICES])
             for name, data in recipes.NUCLEI.items()
+        ),
+        _purpose(
+            "nuclei, trials on inner splits",
+            6,
+            [run for arm in recipes.NUCLEI_TRIALS for runs in recipes.own_trials(arm).values() for run in runs],
         ),
         _purpose("EM test slices, width 16", 6, [recipes.em_test(s, 16) for s in recipes.SEEDS], rotations=True),
     ]

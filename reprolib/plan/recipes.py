@@ -54,6 +54,13 @@ def em_inner(seed: int, steps: int) -> Experiment:
 # sets that they are from.
 SHOWN_NUCLEI = "own-nuclei-47cbe34b288b8183"
 NUCLEI = {"fluorescence": "own-nuclei-7c0770416e2b9084", "histology": "own-histology-01511ca21e635c78"}
+NUCLEI_TRIALS = {  # on inner splits, what each changes in the first recipe; the median object is 50 px long if enlarged
+    "as it is": {"fluorescence": {}, "histology": {}},
+    "zoomed at random": {"fluorescence": {"zoom": 1.5}, "histology": {"zoom": 1.5}},
+    "enlarged": {"fluorescence": {"scale": 1.9}, "histology": {"scale": 2.1}},
+    "enlarged, zoomed": {"fluorescence": {"scale": 1.9, "zoom": 1.5}, "histology": {"scale": 2.1, "zoom": 1.5}},
+}
+NUCLEI_TRIAL_FOLDS = (1, 3)
 NUCLEI_HOPED = {"fluorescence": 0.88, "histology": 0.79}  # F1 over five folds, as the protocol states
 
 
@@ -81,6 +88,17 @@ def own_fold(data: str, fold: int, steps: int = 8000) -> Experiment:
         tile=380,
         steps=steps,
     )
+
+
+def own_trials(arm: str) -> dict[str, list[Experiment]]:
+    """A trial of `NUCLEI_TRIALS`, by set: a fold is left out, and the fold before it is scored."""
+    return {
+        name: [
+            own_fold(data, fold, steps=3000).replace(split="inner", **NUCLEI_TRIALS[arm][name])
+            for fold in NUCLEI_TRIAL_FOLDS
+        ]
+        for name, data in NUCLEI.items()
+    }
 
 
 BASE = {
