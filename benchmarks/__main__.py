@@ -1,9 +1,9 @@
 """Time the project against its peers and its limits: python -m benchmarks [NAME ...] [--write]
 
 NAMEs: training, prediction, quantised, large, rescaled, weights, deformation, metrics, scaling, project (default: all,
-about half an hour). Each is described at the head of its file. ``--write`` stores the figures in measured.json beside
-this file, where the book reads them, each part by its name. Let nothing else run meanwhile. The peers are an extra
-(elasticdeform's wheels are older than NumPy 2, so it is compiled):
+about half an hour); gpu, where there is one. Each is described at the head of its file. ``--write`` stores the figures
+in measured.json beside this file, where the book reads them, each part by its name. Let nothing else run meanwhile. The
+peers are an extra (elasticdeform's wheels are older than NumPy 2, so it is compiled):
 
     pip install -c constraints.txt --no-binary elasticdeform -e '.[dev,peers]'
 """
@@ -17,7 +17,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.timing import Row, machine
+import torch
+
+from benchmarks.timing import CPU, Row, machine
 from reprolib.files import write_text
 
 NAMES = (
@@ -32,6 +34,7 @@ NAMES = (
     "scaling",
     "project",
 )
+GPU = "gpu"  # only if asked for
 FILE = Path(__file__).with_name("measured.json")
 
 
@@ -49,22 +52,25 @@ def table(rows: list[Row]) -> str:
 
 def main(words: list[str]) -> int:
     names = [word for word in words if word != "--write"] or list(NAMES)
-    if unknown := [name for name in names if name not in NAMES]:
-        print(f"there is no benchmark {unknown[0]!r}: choose from {', '.join(NAMES)}, --write", file=sys.stderr)
+    if unknown := [name for name in names if name not in (*NAMES, GPU)]:
+        print(f"there is no benchmark {unknown[0]!r}: choose from {', '.join(NAMES)}, {GPU}, --write", file=sys.stderr)
         return 2
-    on = machine()
-    print(", ".join(f"{key} {value}" for key, value in on.items()), flush=True)
+    if GPU in names and not torch.cuda.is_available():
+        print(f"the benchmark {GPU} needs a GPU with CUDA, and there is none here", file=sys.stderr)
+        return 2
     known = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
     every: list[Row] = []
     for name in names:
+        on = machine(torch.device("cuda") if name == GPU else CPU)
+        print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in on.items()), flush=True)
         measure = importlib.import_module(f"benchmarks.{name}").measure
         with tempfile.TemporaryDirectory() as folder:
-            rows, more = measure(Path(folder)) if inspect.signature(measure).parameters else measure()
+            rows, more = measure(Path(folder)) if "folder" in inspect.signature(measure).parameters else measure()
         every += rows
         print(f"{name}: done", file=sys.stderr, flush=True)
         if "--write" in words:
             known[name] = {"machine": on, "rows": [row.to_dict() for row in rows], **more}
-            write_text(FILE, json.dumps({key: known[key] for key in NAMES if key in known}, indent=1) + "\n")
+            write_text(FILE, json.dumps({key: known[key] for key in (*NAMES, GPU) if key in known}, indent=1) + "\n")
     print(table(every))
     return 0
 

@@ -54,23 +54,34 @@ def alternate(works: dict[str, Callable], repeats: int = 3, clock: Callable = ti
     return {name: min(taken) for name, taken in times.items()}
 
 
-def product_rate(kind: torch.dtype, side: int = 4096) -> float:
-    """Multiplications per second of a large matrix product in a number format: what the processor can do at best."""
-    a, b = torch.randn(side, side).to(kind), torch.randn(side, side).to(kind)
-    return side**3 / alternate({"product": lambda: a @ b}, 5)["product"]
+def clock_of(device: torch.device) -> Callable[[], float]:
+    """A clock that waits for what was sent to the device."""
+
+    def clock() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return clock
 
 
-def best_format() -> torch.dtype:
-    """The number format that training uses on this machine."""
-    return torch.bfloat16 if number_format(CPU) == "bfloat16" else torch.float32
+def product_rate(kind: torch.dtype, side: int = 4096, device: torch.device = CPU) -> float:
+    """Multiplications per second of a large matrix product in a number format: what the device can do at best."""
+    a, b = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
+    return side**3 / alternate({"product": lambda: a @ b}, 5, clock_of(device))["product"]
 
 
-def machine() -> dict:
+def best_format(device: torch.device = CPU) -> torch.dtype:
+    """The number format that training uses on a device."""
+    return torch.bfloat16 if number_format(device) == "bfloat16" else torch.float32
+
+
+def machine(device: torch.device = CPU) -> dict:
     """What the figures depend on."""
     return {
-        "processor": processor_name(CPU),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "number_format": number_format(CPU),
+        "processor": processor_name(device),
+        "instructions": torch.backends.cpu.get_cpu_capability() if device == CPU else "CUDA",
+        "number_format": number_format(device),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__.split("+")[0],
         "date": time.strftime("%Y-%m-%d", time.gmtime()),

@@ -38,18 +38,19 @@ WIDTHS = (16, 32, 64)
 RUN_STEPS = catalogue.em(5).steps
 
 
-def bare(width: int, tile: int, reduced: bool) -> Callable:
+def bare(width: int, tile: int, reduced: bool, device: torch.device = CPU, compiled: bool = False) -> Callable:
     """A step with nothing round it; ``reduced`` as the book trains, else as a tutorial would write it."""
-    model = UNet(width=width).train()
+    model = UNet(width=width).train().to(device)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
-    image, side = torch.randn(1, 1, tile, tile), output_side(tile)
-    target, weights = torch.randint(2, (1, side, side)), torch.rand(1, side, side)
+    image, side = torch.randn(1, 1, tile, tile, device=device), output_side(tile)
+    target, weights = torch.randint(2, (1, side, side), device=device), torch.rand(1, side, side, device=device)
     if reduced:
         image = image.to(memory_format=torch.channels_last)
+    network = torch.compile(model) if compiled else model
 
     def step():
-        with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
-            logits = model(image)
+        with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
+            logits = network(image)
         loss = weighted_cross_entropy(logits, target, weights)
         optimiser.zero_grad()
         loss.backward()
@@ -58,15 +59,15 @@ def bare(width: int, tile: int, reduced: bool) -> Callable:
     return step
 
 
-def ours(width: int) -> Callable:
+def ours(width: int, tile: int = TILE, device: torch.device = CPU) -> Callable:
     """A step of ``reprolib.train`` on a phantom."""
-    experiment = Experiment(data="phantom-em", fold=1, width=width, tile=TILE, optimiser="adam")
-    samples = sampling.prepare(experiment, data.load(experiment.data), CPU)
-    state, count = train.initial_state(experiment, CPU), iter(range(1, 10_000))
+    experiment = Experiment(data="phantom-em", fold=1, width=width, tile=tile, optimiser="adam")
+    samples = sampling.prepare(experiment, data.load(experiment.data), device)
+    state, count = train.initial_state(experiment, device), iter(range(1, 10_000))
 
     def step():
         number = next(count)
-        (drawn,) = sampling.draw_samples(experiment, (number,), len(samples), CPU)
+        (drawn,) = sampling.draw_samples(experiment, (number,), len(samples), device)
         return train.train_step(experiment, state, samples, number, drawn)
 
     return step

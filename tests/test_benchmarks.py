@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import large, prediction, scaling, timing, training, weights
+from benchmarks import gpu, large, prediction, scaling, timing, training, weights
 from benchmarks.timing import Row
 from reprolib.loss import weight_map
 from reprolib.model import UNet
@@ -40,16 +40,39 @@ def test_an_unknown_benchmark_is_refused_with_the_known_ones(capsys):
 
 
 def test_every_benchmark_has_its_figures_stored_from_one_machine():
-    assert list(STORED) == list(benchmarks.NAMES)
-    machines = {(part["machine"]["processor"], part["machine"]["threads"]) for part in STORED.values()}
+    assert [name for name in STORED if name != benchmarks.GPU] == list(benchmarks.NAMES)
+    machines = {(STORED[name]["machine"]["processor"], STORED[name]["machine"]["threads"]) for name in benchmarks.NAMES}
     assert len(machines) == 1
     rows = [Row(**row) for part in STORED.values() for row in part["rows"]]
     assert len(rows) > 20 and all(0 < row.theirs and 0 < row.ours for row in rows)
 
 
-@pytest.mark.parametrize("name", benchmarks.NAMES)
+@pytest.mark.parametrize("name", [*benchmarks.NAMES, benchmarks.GPU])
 def test_every_benchmark_can_be_loaded(name):
     assert callable(importlib.import_module(f"benchmarks.{name}").measure)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_the_gpus_figures_need_a_gpu_and_come_only_if_asked_for(capsys):
+    assert benchmarks.GPU not in benchmarks.NAMES and benchmarks.main(["gpu"]) == 2
+    assert capsys.readouterr().err == "the benchmark gpu needs a GPU with CUDA, and there is none here\n"
+
+
+def test_the_gpus_rows_can_be_made_on_any_device(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda model: model)  # a compiler need not be there
+
+    def alternate(works, repeats, clock):
+        for work in works.values():
+            work()
+        return dict.fromkeys(works, 0.5)
+
+    monkeypatch.setattr(gpu, "alternate", alternate)
+    rows = gpu.steps([1], 188, torch.device("cpu"), 1e9) + gpu.images([1], 32, torch.device("cpu"), 1e9)
+    works = {"a training step, width 1", "32 x 32 px, width 1"}
+    assert {(row.work, row.peer) for row in rows} >= {
+        (work, peer) for work in works for peer in ("plain PyTorch", "torch.compile")
+    }
+    assert all(row.ours == 0.5 and row.theirs > 0 for row in rows)
 
 
 def test_a_step_that_is_timed_is_one_of_the_training():
