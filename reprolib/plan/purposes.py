@@ -100,6 +100,7 @@ def comparison_purposes() -> list[Purpose]:
             6,
             [run for arm in recipes.NUCLEI_TRIALS for runs in recipes.own_trials(arm).values() for run in runs],
         ),
+        _purpose("batch and momentum, EM", 6, [run for arm in recipes.BATCHES for run in recipes.batches(arm)]),
         _purpose("EM test slices, width 16", 6, [recipes.em_test(s, 16) for s in recipes.SEEDS], rotations=True),
     ]
     return found

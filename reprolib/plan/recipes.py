@@ -50,6 +50,22 @@ def em_inner(seed: int, steps: int) -> Experiment:
     return em_fold(5, seed, steps).replace(split="inner", test=False)
 
 
+TILES = 3000  # that each of `BATCHES` learns from
+BATCHES = {  # SGD: an update adds up rate / batch / (1 - momentum) of each tile's gradient, over 1 / (1 - momentum) steps
+    "1 tile a step, momentum 0.99": {},
+    "4 tiles, all else as it is": {"batch": 4},
+    "4 tiles, 4 times the rate": {"batch": 4, "learning_rate": 0.004},
+    "4 tiles, 16 times the rate, momentum 0.96": {"batch": 4, "learning_rate": 0.016, "momentum": 0.96},
+}
+
+
+def batches(arm: str) -> list[Experiment]:
+    """The paper's optimiser with a larger batch, on the inner split of EM's fold 5: three seeds, equally many tiles."""
+    changes = BATCHES[arm]
+    base = Experiment(split="inner", width=16, tile=252, schedule="cosine", steps=TILES // changes.get("batch", 1))
+    return [base.replace(seed=seed, **changes) for seed in SEEDS]
+
+
 # Real images of nuclei under CC0 (book/own-images/README.md), by their pixels: those that the project holds, and the
 # sets that they are from.
 SHOWN_NUCLEI = "own-nuclei-47cbe34b288b8183"
