@@ -51,7 +51,7 @@ def em_inner(seed: int, steps: int) -> Experiment:
 
 
 TILES = 3000  # that each of `BATCHES` learns from
-BATCHES = {  # SGD: an update adds up rate / batch / (1 - momentum) of each tile's gradient, over 1 / (1 - momentum) steps
+BATCHES = {  # SGD: a tile weighs rate / batch / (1 - momentum) in the long run, over 1 / (1 - momentum) steps
     "1 tile a step, momentum 0.99": {},
     "4 tiles, all else as it is": {"batch": 4},
     "4 tiles, 4 times the rate": {"batch": 4, "learning_rate": 0.004},
