@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from PIL import Image, ImageOps
+from PIL import Image
 
 from reprolib.data.limits import (
     cut_short,
@@ -38,6 +38,10 @@ LUMINANCE = np.array([0.2125, 0.7154, 0.0721])  # of red, green, blue; scikit-im
 MICROMETRES = {"µm": 1.0, "um": 1.0, "micron": 1.0, "micrometer": 1.0, "nm": 1e-3, "nanometer": 1e-3, "mm": 1e3}
 OTHER_COLOURS = ("SEPARATED", "CIELAB", "ICCLAB", "ITULAB", "CFA")  # of print, of perception, of a camera's mosaic
 PILLOW_BYTES = {"1": 1, "L": 1, "I;16": 2}  # of a pixel in Pillow's memory; of other modes 4
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # that Pillow reads for us, whatever a file's name ends with
+# What Pillow makes of the modes that are neither grey nor red, green and blue; of a palette not in raw numbers.
+AS_COLOURS = {"LA": "L", "RGBA": "RGB", "PA": "RGB", **dict.fromkeys(("CMYK", "YCbCr", "LAB", "HSV"), "RGB")}
+PIXELS_AT_ONCE = 2**20
 PART = "one of the files of an image: its own pages alone"
 # What a viewer does with each orientation tag: transpose first, then reverse these axes.
 ORIENTATION = {
@@ -232,8 +236,7 @@ def _tiff(path: Path, raw: bool) -> Iterator[Page]:
                 continue  # a smaller copy of the image before
             array, axes, notes = series.asarray(), series.axes, [PART] if apart else []
             if not raw and first.photometric == tifffile.PHOTOMETRIC.PALETTE:
-                array, axes = np.moveaxis(first.colormap[:, array.astype(np.uint16)] >> 8, 0, -1), axes + "S"
-                array = array.astype(np.uint8)
+                array, axes = _looked_up((first.colormap >> 8).astype(np.uint8).T, array), axes + "S"
                 notes.append("a palette was looked up")
             if not raw and first.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
                 if array.dtype.kind not in "bu":
@@ -253,6 +256,15 @@ def _tiff(path: Path, raw: bool) -> Iterator[Page]:
                 turned = np.flip(turned, reversed_axes) if reversed_axes else turned
                 told = ["turned as its orientation tag says"] if transposed or reversed_axes else []
                 yield Page(np.ascontiguousarray(turned), size, (*notes, *told), channels=not colour)
+
+
+def _looked_up(palette: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The colours (..., 3) of a palette (colours, 3), uint8, that numbers stand for, some at a time to save memory."""
+    colours, flat = np.empty((numbers.size, 3), np.uint8), numbers.ravel()
+    for start in range(0, flat.size, PIXELS_AT_ONCE):
+        some = flat[start : start + PIXELS_AT_ONCE]
+        colours[start : start + some.size] = palette[some.astype(np.uint16)]
+    return colours.reshape(*numbers.shape, 3)
 
 
 def _is_part_of_several_files(file: tifffile.TiffFile, path: Path) -> bool:
@@ -292,31 +304,43 @@ def _tiff_pixel_size(file: tifffile.TiffFile) -> float | None:
 def _pillow(path: Path, raw: bool) -> Iterator[Page]:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # large images are no attack here
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=FORMATS) as file:
             if file.format == "PNG" and file.mode in ("RGB", "RGBA") and str(file.tile[0].args).endswith("16B"):
                 raise InputError(f"{path} is a PNG of 16-bit colours: save it as a grey PNG, or as a TIFF")  # or 8 bits
             frames = getattr(file, "n_frames", 1)
             judge_pages(path, frames)
             size = frames * file.width * file.height * PILLOW_BYTES.get(file.mode, 4)
-            judge_size(path, size, path.stat().st_size, copies=3)
+            judge_size(path, size, path.stat().st_size, copies=2)
             for index in range(frames):
                 file.seek(index)
-                image, notes = file, []
-                if file.getexif().get(0x0112, 1) != 1:
-                    image = ImageOps.exif_transpose(file)
+                file.load()  # of some files it settles the mode
+                notes, wanted = [], AS_COLOURS.get(file.mode)
+                transposed, reversed_axes = ORIENTATION.get(file.getexif().get(0x0112, 1), ORIENTATION[1])
+                if transposed or reversed_axes:
                     notes.append("turned as its orientation tag says")
-                if image.mode == "P" and not raw:
-                    image = image.convert("RGB")
-                    notes.append("a palette was looked up")
-                if image.mode in ("LA", "RGBA", "PA"):
-                    image = image.convert("L" if image.mode == "LA" else "RGB")
+                if file.mode == "P":
+                    wanted = None if raw else "RGB"
+                    notes += [] if raw else ["a palette was looked up"]
+                if file.mode in ("LA", "RGBA", "PA"):
                     notes.append("transparency was dropped")
-                if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-                    image = image.convert("RGB")
-                pixels = np.asarray(image)
-                yield Page(pixels.astype(pixels.dtype.newbyteorder("="), copy=False), None, tuple(notes))
+                yield Page(_pixels(file, wanted, transposed, reversed_axes), None, tuple(notes))
     finally:
         Image.MAX_IMAGE_PIXELS = limit
+
+
+def _pixels(image: Image.Image, mode: str | None, transposed: bool, reversed_axes: tuple[int, ...]) -> np.ndarray:
+    """The pixels of a Pillow image in another mode, or its own, and turned: rows at a time, for memory's sake."""
+    rows = max(1, PIXELS_AT_ONCE // image.width)
+    for top in range(0, image.height, rows):
+        part = image.crop((0, top, image.width, min(top + rows, image.height)))
+        values = np.asarray(part.convert(mode) if mode else part)
+        if top == 0:
+            sides = (image.width, image.height) if transposed else (image.height, image.width)
+            pixels = np.empty((*sides, *values.shape[2:]), values.dtype.newbyteorder("="))
+            laid = np.flip(pixels, reversed_axes)
+            laid = np.swapaxes(laid, 0, 1) if transposed else laid
+        laid[top : top + rows] = values
+    return pixels
 
 
 def _zarr(path: Path) -> Iterator[Page]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from types import SimpleNamespace
@@ -640,3 +642,43 @@ def test_a_pipe_is_refused_by_every_reader_not_waited_for(tmp_path):
             with pytest.raises(InputError, match="is a pipe, socket or device, no image"):
                 read(tmp_path / name)
     assert open_plain(tmp_path / "a.tif") is None
+
+
+READ_AND_MEASURE = """
+import resource, sys
+from pathlib import Path
+from reprolib.data.images import read_pages
+for path in map(Path, sys.argv[1:]):  # the first is small, and loads the libraries
+    (page,) = read_pages(path)
+    print(page.pixels.nbytes, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    del page
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of memory is told in other units elsewhere")
+def test_reading_an_image_takes_at_most_two_and_a_half_times_its_pixels(tmp_path):
+    deep, grey = np.zeros((6500, 6500), np.uint16), np.zeros((6500, 6500), np.uint8)
+    palette = np.zeros((3, 256), np.uint16)
+    paths = [
+        tmp_path / name for name in ("small.png", "deep.png", "palette.png", "turned.png", "palette.tif", "white.tif")
+    ]
+    Image.fromarray(deep[:9, :9]).save(paths[0])
+    Image.fromarray(deep).save(paths[1])
+    Image.fromarray(grey).convert("P").save(paths[2])
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(deep).save(paths[3], exif=turned)
+    tifffile.imwrite(paths[4], grey, photometric="palette", colormap=palette, compression="zlib")
+    tifffile.imwrite(paths[5], deep, photometric="miniswhite", compression="zlib")
+    done = subprocess.run([sys.executable, "-c", READ_AND_MEASURE, *paths], capture_output=True, text=True, check=True)
+    (_, before), *measured = (tuple(map(int, line.split())) for line in done.stdout.splitlines())
+    assert len(measured) == 5
+    for path, (size, peak) in zip(paths[1:], measured, strict=True):
+        assert peak - before < 2.5 * size + 2**24, path.name
+
+
+def test_pillow_guesses_no_other_format_than_those_that_are_read(tmp_path):
+    path = tmp_path / "image.png"
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(path, format="PPM")
+    with pytest.raises(InputError, match=r"image\.png"):
+        list(read_pages(path))
