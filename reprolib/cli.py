@@ -20,6 +20,7 @@ from reprolib.experiment import Experiment, parse_fields
 
 PATH = click.Path(path_type=Path)
 PACKAGE = ("bioimageio", "onnx")  # installed for `reprolib package` alone
+CLUSTER = ("dask", "distributed")  # installed for --scheduler alone
 BOOK = ("papermill", "nbformat", "nbstripout", "statsmodels", "bs4")  # installed for the book alone
 DEFAULTS = ", ".join(f"{name}={value}" for name, value in Experiment().to_dict().items())
 
@@ -36,9 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except ModuleNotFoundError as error:
         name = (error.name or "").split(".")[0]
-        if name not in (*BOOK, *PACKAGE):
+        if name not in (*BOOK, *PACKAGE, *CLUSTER):
             raise
         what, extra = ("the book", "book") if name in BOOK else ("packages", "package")
+        if name in CLUSTER:
+            what, extra = "a scheduler", "cluster"
         print(f"reprolib: this is about {what} and needs {name}: pip install 'reprolib[{extra}]'", file=sys.stderr)
         return 2
     except (ReprolibError, OSError) as error:
@@ -233,18 +236,48 @@ def plan(action, workers, hours, resumable, resume_anyway, only, folder) -> int:
 @click.option("--no-cells", is_flag=True, help="Write the probabilities alone.")
 @click.option("--rois", is_flag=True, help="Write the cells as ImageJ's regions too: NAME.rois.zip.")
 @click.option("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps.")
-@click.option("--threads", default=0, help="Processor threads (default: as many as PyTorch chooses).")
-def predict(record, inputs, folder, tile, memory, fast, threshold, smallest, no_cells, rois, device, threads) -> int:
+@click.option("--threads", default=0, help="Processor threads (default: as many as PyTorch chooses; of volumes, 1).")
+@click.option("--scheduler", metavar="ADDRESS", help="Of Dask (or its file): spread a volume over its workers.")
+@click.option("--workers", default=0, metavar="N", help="Spread a volume over so many processes of this machine.")
+def predict(
+    record,
+    inputs,
+    folder,
+    tile,
+    memory,
+    fast,
+    threshold,
+    smallest,
+    no_cells,
+    rois,
+    device,
+    threads,
+    scheduler,
+    workers,
+) -> int:
     """Segment INPUTS, image files or folders of them, with the network of a RECORD (.json, its weights beside it).
 
     For each image: NAME.probability.tif (255 = certainly cell), NAME.cells.tif (a number an object), NAME.outlines.png
     and NAME.cells.csv, what is measured of each object; and cells.csv for all of them. Interrupted, the same command
     goes on.
+
+    A volume (OME-Zarr) of any size: --to NAME.zarr gives one image of probabilities, with all cells in one numbering in
+    its labels/cells; --scheduler spreads its tiles over the workers of a cluster.
     """
     from reprolib.own.predict import predict
 
-    chosen = (tile, memory, fast, threshold, smallest, not no_cells, say, device, threads, rois)
-    for line in predict(record, inputs, folder, *chosen):
+    chosen = (tile, memory, fast, threshold, smallest, not no_cells, say, device)
+    if workers and not scheduler:
+        scheduler = "local"
+    if folder.suffix == ".zarr" or scheduler is not None:
+        from reprolib.cluster.predict import predict_volume
+
+        if len(inputs) != 1 or rois:
+            raise click.UsageError("a volume is predicted by itself: one input, --to NAME.zarr, no --rois")
+        lines = predict_volume(record, *inputs, folder, scheduler, workers, *chosen, threads or 1)
+    else:
+        lines = predict(record, inputs, folder, *chosen, threads, rois)
+    for line in lines:
         print(line, flush=True)
     return 0
 
