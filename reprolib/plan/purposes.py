@@ -115,6 +115,7 @@ NUCLEI = "nuclei, the network of one's own images"
 PUBLISHED = frozenset(
     {
         "EM test slices, width 32, five seeds (Table 1)",
+        "augmentation and dropout, EM, 2 slices",
         "HeLa, trials on the inner split",
         "U373, trials on the inner split",
         NUCLEI,
