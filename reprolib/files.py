@@ -16,6 +16,7 @@ import numpy as np
 import platformdirs
 from safetensors import SafetensorError
 
+from reprolib.asides import remove_dead, under_way
 from reprolib.errors import InputError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -30,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     check_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = under_way(path)
     try:
         yield aside
         os.chmod(aside, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
@@ -56,6 +57,8 @@ def check_target(path: Path) -> None:
 def check_room(folder: Path, size: int = 0) -> None:
     """Before long work: can files of ``size`` bytes be written to this folder, which need not be there yet?
 
+    What dead processes left half written in it is removed.
+
     Raises:
         InputError: if it is no folder, or may not be written to, or the disk has less room.
     """
@@ -67,6 +70,7 @@ def check_room(folder: Path, size: int = 0) -> None:
         tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
         raise InputError(f"{folder} cannot be written to ({error.strerror}): give another folder") from error
+    remove_dead(folder)
     if (free := shutil.disk_usage(there).free) < size:
         raise InputError(
             f"the disk of {folder} has {free / 2**20:.1f} MiB free, and {size / 2**20:.1f} MiB are needed: make room, "

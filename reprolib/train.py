@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from reprolib import ancestors, data, geometry
+from reprolib.asides import under_way
 from reprolib.augment import warp
 from reprolib.errors import InputError
 from reprolib.evaluation import score
@@ -30,6 +31,7 @@ from reprolib.model import UNet
 from reprolib.progress import Progress, Report
 from reprolib.runs import machine, processes, records
 from reprolib.runs.checkpoints import State, checkpoint_path, load_checkpoint, save_checkpoint
+from reprolib.runs.leftovers import remove_recorded
 from reprolib.runs.locks import holding
 from reprolib.runs.machine import choose_device, number_format, peak_memory
 from reprolib.runs.records import CurvePoint, Record, Weights
@@ -104,6 +106,7 @@ def train(
         )
     with torch.device("meta"):  # counts, and takes no memory
         parameters = sum(values.numel() for values in build(experiment).parameters())
+    remove_recorded(folder)
     for place in (folder, checkpoint_path(experiment).parent):
         check_room(place, CHECKPOINT_BYTES * parameters)
     if experiment.test:
@@ -138,7 +141,8 @@ def record_state(
     report: Report | None,
 ) -> Path:
     """Store the weights of a finished training in half precision, score them, and write the record; gives its path."""
-    kept, stored = folder / f"{experiment.name}.safetensors", checkpoint_path(experiment).with_suffix(".weights")
+    kept = folder / f"{experiment.name}.safetensors"
+    stored = under_way(checkpoint_path(experiment).with_suffix(".weights"))
     try:
         sha256 = save_weights(state.model, stored)
         model = load_weights(build(experiment), stored, sha256).to(chosen)  # the scores are the stored weights'
@@ -153,7 +157,7 @@ def record_state(
             scoring_seconds=round(time.perf_counter() - started, 1),
             peak_memory_bytes=max(state.peak_memory, peak_memory(chosen)),
             weights=Weights(sha256, stored.stat().st_size, keep_weights),
-            loss=tuple(float(f"{value:.7g}") for value in state.losses),
+            loss=tuple(map(records.printed, state.losses)),
             scores=scores,
             curve=state.curve,
             before=state.before,

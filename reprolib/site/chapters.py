@@ -10,7 +10,6 @@ import ast
 import contextlib
 import dataclasses
 import datetime
-import glob
 import hashlib
 import json
 import math
@@ -28,6 +27,7 @@ import yaml
 from nbstripout import strip_output
 
 from reprolib import data
+from reprolib.asides import remove_dead, under_way
 from reprolib.errors import Failed, InputError, nearest
 from reprolib.files import PROJECT, check_target, write_text
 from reprolib.parsing import parse
@@ -195,8 +195,8 @@ def run(
     check_target(output)
     missing = tuple(name for name in wanted if not data.present(name))
     output.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(output)
-    aside = output.with_name(f".{output.stem}.partial.{os.getpid()}.ipynb")
+    remove_dead(output.parent)
+    aside = under_way(output, ".ipynb")
     command = [*COMMAND, "papermill.cli:papermill", str(chapter), str(aside), "--kernel", "python3"]
     command += ["--cwd", str(chapter.parent), "--no-progress-bar", "--parameters_yaml", yaml.safe_dump(typed)]
     command += ["--log-output"] if log else []
@@ -214,23 +214,6 @@ def run(
     finally:
         aside.unlink(missing_ok=True)
     return Execution(chapter.stem, code_hash(notebook), wanted, missing, date, round(seconds, 1), round(peak, 1))
-
-
-def _remove_leftovers(output: Path) -> None:
-    """Remove what processes that are gone left beside an output that they did not finish."""
-    for left in output.parent.glob(f".{glob.escape(output.stem)}.partial.*.ipynb"):
-        number = left.name.split(".")[-2]
-        with contextlib.suppress(FileNotFoundError):  # another run may be faster
-            if number.isdigit() and not _was_there(int(number), left.stat().st_mtime):
-                left.unlink()
-
-
-def _was_there(number: int, moment: float) -> bool:
-    """Whether a process runs that ran at that moment too: numbers are given anew."""
-    try:
-        return psutil.Process(number).create_time() < moment + 1
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _wait(

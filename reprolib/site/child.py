@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pkgutil
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import psutil
 
 # by its path, without the folder of this file on the way of imports: the package need not be installed
 COMMAND = (sys.executable, "-P", str(Path(__file__).resolve()))
+PROGRAM = "__main__:program"
 
 
 @contextlib.contextmanager
@@ -31,6 +33,11 @@ def tied() -> Iterator[int]:
     finally:
         os.close(writer)
         os.close(reader)
+
+
+def program() -> int:
+    """Run another program, which ends with this one: [*COMMAND, PROGRAM, "npm", "ci"]."""
+    return subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL).returncode
 
 
 def _end_with_parent() -> None:

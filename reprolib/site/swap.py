@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,17 +21,6 @@ def alone(folder: Path) -> Iterator[None]:
     with holding(_beside(folder, "lock"), f"makes {folder}"):
         _put_right(folder)
         yield
-
-
-@contextlib.contextmanager
-def aside(folder: Path) -> Iterator[Path]:
-    """An empty folder beside ``folder`` to work in; removed at the end, whatever happens."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def swap(new: Path, folder: Path) -> None:

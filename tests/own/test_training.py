@@ -69,6 +69,11 @@ def test_colours_are_learned_and_asked_for_again(tmp_path, monkeypatch, capsys):
     assert tifffile.imread(tmp_path / "out/1.probability.tif") / 255 == pytest.approx(expected, abs=0.003)
     assert training.starting_from(path)["channels"] == "rgb"
     again = {"width": 2, "steps": 2, "tile": 188}
+    page, known = path.with_suffix(".html"), path.with_suffix(".html").read_text()
+    for left in (True, False):
+        page.write_text("as it is") if left else page.unlink()  # killed after the record, before its page
+        assert training.train(again, tmp_path / "own", "cpu", folder=tmp_path / "runs").path == path
+        assert page.read_text() == ("as it is" if left else known)
     training.train(again, tmp_path / "own", "cpu", folder=tmp_path / "runs", more_data=True)
     assert "too few training images" in capsys.readouterr().out  # there is one
     save(tmp_path / "grey/a.png", picture(DISCS))

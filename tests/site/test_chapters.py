@@ -19,6 +19,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from reprolib import data
+from reprolib.asides import place
 from reprolib.site import build, chapters
 from reprolib.site.chapters import Execution
 from reprolib.site.status import page
@@ -183,11 +184,12 @@ def test_a_run_that_is_killed_takes_its_kernel_along_and_the_next_one_removes_wh
         process.communicate(timeout=60)
         assert psutil.wait_procs(family, timeout=10)[1] == []
     (left,) = (tmp_path / "out").iterdir()
-    assert left.name == f".a.partial.{process.pid}.ipynb"
-    reused = left.with_name(f".a.partial.{os.getpid()}.ipynb")
+    assert left.name == f".a.ipynb.{process.pid}.{place()}.part.ipynb"
+    reused = left.with_name(f".a.ipynb.{os.getpid()}.{place()}.part.ipynb")
     reused.touch()
     os.utime(reused, (0, 0))  # of an earlier process of the same number
-    others = {left.with_name(f".a.partial.{os.getppid()}.ipynb"), left.with_name(f".ab.partial.{process.pid}.ipynb")}
+    marks = (f"a.ipynb.{os.getppid()}.{place()}", f"a.ipynb.{process.pid}.0badf00d")  # alive; of another computer
+    others = {left.with_name(f".{mark}.part.ipynb") for mark in marks}
     for other in others:
         other.touch()
     chapters.run(_chapter(tmp_path / "b.ipynb", "1"), tmp_path / "out" / "a.ipynb", log=False)
@@ -340,6 +342,35 @@ def test_nothing_is_published_while_a_data_set_is_absent(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"absent: isbi2012\.$"):
         build.publish(folder=tmp_path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_publishing_that_is_ended_while_it_stores_claims_nothing_of_what_it_did_not_store(tmp_path, monkeypatch):
+    paths = [_chapter(tmp_path / "book" / f"{name}.ipynb", name, needs=[]) for name in "ab"]
+    other = _execution(paths[0], chapter="c")
+    known = {name: other for name in "abc"}
+    build._write_records(tmp_path / "book" / build.PUBLISHED, known)
+    fresh = {path.stem: _execution(path) for path in paths}
+
+    def executed(paths, folder):
+        folder.mkdir(parents=True)
+        for path in paths:
+            shutil.copy(path, folder)
+        return fresh
+
+    def ended(path, output, strip=build.strip):
+        if path.stem == "b":
+            raise KeyboardInterrupt
+        strip(path, output)
+
+    monkeypatch.setattr(build, "BUILD", tmp_path / "_build")
+    monkeypatch.setattr(build, "execute_all", executed)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(build, "strip", ended)
+        build.publish(folder=tmp_path / "book")
+    assert build._read_records(tmp_path / "book" / build.PUBLISHED).keys() == {"c"}
+    shutil.rmtree(tmp_path / "_build" / "published")
+    build.publish(folder=tmp_path / "book")
+    assert build._read_records(tmp_path / "book" / build.PUBLISHED) == {"c": other, **fresh}
 
 
 def test_a_book_without_index_page_fails(tmp_path, monkeypatch):

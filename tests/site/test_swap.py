@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from reprolib.asides import folder_under_way
 from reprolib.errors import Busy, Failed
 from reprolib.site import build
-from reprolib.site.swap import alone, aside, swap
+from reprolib.site.swap import alone, swap
 
 BUILDER = """
 import subprocess, sys, time
@@ -97,7 +98,7 @@ def test_a_site_whose_swap_was_cut_short_comes_back_at_the_next_start(folder):
 
 def test_what_cannot_be_swapped_in_leaves_the_old_folder(folder):
     html = folder / "_build" / "html"
-    with pytest.raises(FileNotFoundError), aside(html) as work:
+    with pytest.raises(FileNotFoundError), folder_under_way(html) as work:
         swap(work / "nothing", html)
     assert pages(folder) == OLD
 
