@@ -17,7 +17,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -200,12 +200,14 @@ def _outcomes(client: Client | None, work: Callable, items: list) -> Iterator[tu
     for batch in running.batches():
         for future in batch:
             item = under_way.pop(future.key)
-            if future.cancelled() or future.status == "lost":
-                raise Failed("the scheduler is gone: start it and its workers again; the same command goes on")
-            error = future.exception() if future.status == "error" else None
-            if isinstance(error, KilledWorker):
-                error = Failed("workers died over it again and again: give less --memory, or workers more of it")
-            if error is not None and not isinstance(error, ReprolibError | OSError):
-                raise error
-            yield item, error or future.result()
+            try:
+                result = future.result()  # of a worker that died since, another one's, which is waited for
+            except KilledWorker:
+                result = Failed("workers died over it again and again: give less --memory, or workers more of it")
+            except (ReprolibError, OSError, CancelledError) as error:
+                if future.status != "error":  # not the work's own
+                    gone = "the scheduler is gone: start it and its workers again; the same command goes on"
+                    raise Failed(gone) from error
+                result = error
+            yield item, result
         submit(len(batch))

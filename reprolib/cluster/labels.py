@@ -26,7 +26,7 @@ def label(job: Job, part: str, region: Region) -> None:
     probability = get(job, array(job, part, f"{IMAGE}/0"), region.time, planes, place)
     structure = ndimage.generate_binary_structure(3, NEIGHBOURS[job.connectivity])
     numbers, count = ndimage.label(probability > 255 * job.threshold, structure)
-    put(job, array(job, part, LOCAL), region.time, planes, place, numbers.astype(np.uint32))
+    put(job, part, LOCAL, region, place, numbers.astype(np.uint32))
     inside = np.flatnonzero(numbers)
     owner, first = numbers.ravel()[inside], np.zeros(count + 1, np.int64)
     first[owner[::-1]] = inside[::-1]  # the last one that is assigned is the first one there
@@ -117,5 +117,5 @@ def number(job: Job, part: str, region: Region) -> None:
     offset = int(np.load(Path(part, "offsets.npy"), mmap_mode="r")[region.time][_place(job, region)])
     numbers = np.load(Path(part, "numbers.npy"), mmap_mode="r")[offset : offset + int(local.max()) + 1].copy()
     numbers[0] = 0
-    put(job, array(job, part, f"{LABELS}/0"), region.time, planes, place, numbers[local])
+    put(job, part, f"{LABELS}/0", region, place, numbers[local])
     mark(part, "numbering", region)

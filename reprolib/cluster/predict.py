@@ -25,7 +25,7 @@ from torch import nn
 
 from reprolib.cluster import labels, work
 from reprolib.cluster.connect import connected, each
-from reprolib.cluster.store import IMAGE, LABELS, Job, Region, create, marked, metadata_of
+from reprolib.cluster.store import IMAGE, LABELS, Job, Region, as_json, create, marked, metadata_of
 from reprolib.data.volumes import AXES, Volume, open_volume
 from reprolib.errors import Busy, InputError
 from reprolib.files import check_room, replacing
@@ -276,7 +276,7 @@ def _begin(part: Path, job: Job, source: Volume) -> None:
 
 def _other(held: dict, job: Job) -> str:
     """In what a job that was begun or done before differs from this one."""
-    now = json.loads(json.dumps(asdict(job)))
+    now = as_json(job)
     return ", ".join(f"{name} {held.get(name)} then and {now[name]} now" for name in now if held.get(name) != now[name])
 
 

@@ -164,10 +164,21 @@ def get(job: Job, found: zarr.Array, time: int, planes: slice, place: tuple[slic
     )
 
 
-def put(job: Job, found: zarr.Array, time: int, planes: slice, place: tuple[slice, slice], values: np.ndarray) -> None:
-    """Write planes (d, h, w) to an array of the store."""
-    index = box(job, time, planes, place)
-    found[index] = values.reshape([part.stop - part.start for part in index])
+def put(job: Job, part: str, name: str, region: Region, place: tuple[slice, slice], values: np.ndarray) -> None:
+    """Write planes (d, h, w) of a region to an array of the store.
+
+    Raises:
+        InputError: if another job is under way by now: this one's command was killed, and another one was given.
+    """
+    if json.loads(Path(part, "job.json").read_text(encoding="utf-8")) != as_json(job):
+        raise InputError(f"{part} is no longer this command's")
+    index = box(job, region.time, job.planes(region), place)
+    array(job, part, name)[index] = values.reshape([part.stop - part.start for part in index])
+
+
+def as_json(job: Job) -> dict:
+    """The job as it is read from a file."""
+    return json.loads(json.dumps(asdict(job)))
 
 
 def mark(part: str, phase: str, region: Region, **arrays: np.ndarray) -> None:

@@ -108,7 +108,7 @@ class Boxed:
 
 def predict_region(job: Job, part: str, region: Region) -> None:
     """Write the probabilities of a region, 255 = certain, by the tiles that the whole image has there."""
-    image = array(job, part, f"{IMAGE}/0")
+    check_seen(part)
     set_threads(job.threads)
     model = network(job.record, job.weights, job.device, job.reduced)
     place, planes = job.predicted_place(region), job.planes(region)
@@ -131,7 +131,7 @@ def predict_region(job: Job, part: str, region: Region) -> None:
                 own = Levels(*(np.squeeze(levels[name][k]) for name in ("centre", "half")))
                 probability = predicted_region(model, image_there, place, job.tile, own, job.reduced, job.flips)
                 result[k] = np.round(255 * probability)
-    put(job, image, region.time, planes, place, result)
+    put(job, part, f"{IMAGE}/0", region, place, result)
     mark(part, "prediction", region)
 
 
@@ -159,7 +159,7 @@ def reduce(job: Job, part: str, region: Region, group: str = IMAGE) -> None:
         even = np.pad(finer, [(0, 0), *((0, side % 2) for side in finer.shape[1:])], mode="edge").astype(np.uint16)
         four = even[:, ::2, ::2] + even[:, 1::2, ::2] + even[:, ::2, 1::2] + even[:, 1::2, 1::2]
         values = ((four + 2) // 4).astype(np.uint8)
-    put(job, array(job, part, f"{group}/{level}"), region.time, planes, place, values)
+    put(job, part, f"{group}/{level}", region, place, values)
     mark(part, reduction(group, level), region)
 
 

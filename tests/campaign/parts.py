@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from tests.campaign import apart, archives, images, notebooks, records
+from tests.campaign import apart, archives, clusters, images, notebooks, records
 from tests.campaign.apart import Judge, Trial
 
 
@@ -32,4 +32,13 @@ PARTS = (
     _damaged("notebooks", "Damaged notebooks", notebooks.judge, "chapter", 20_000, 300),
     _damaged("records", "Damaged run records", records.judge, "record", 10_000, 300),
     _damaged("archives", "Damaged archives of data sets", archives.judge, "unpacked", 40_000, 1000),
+    Part(
+        "cluster",
+        "Kills of a worker, the scheduler or the client while a volume is predicted",
+        60,
+        3,
+        clusters.killed,
+        "kills",
+        clusters.lacking,
+    ),
 )

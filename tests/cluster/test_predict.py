@@ -8,7 +8,6 @@ import json
 import numpy as np
 import pytest
 import tifffile
-import volumes
 import zarr
 from skimage import measure
 
@@ -19,6 +18,7 @@ from reprolib.data.images import read_pages
 from reprolib.errors import Failed, InputError
 from reprolib.own.large import predict_image
 from reprolib.train import network
+from tests.cluster import volumes
 
 OWN = {"normalisation": "percentiles", "mean_of_flips": True, "connectivity": 8}  # as networks of one's own have
 

@@ -8,13 +8,13 @@ import re
 import threading
 
 import pytest
-import volumes
 
 from reprolib import cli
 from reprolib.cluster import connect, store, work
 from reprolib.cluster.connect import connected, each
 from reprolib.cluster.predict import predict_volume
 from reprolib.errors import Failed, InputError
+from tests.cluster import volumes
 
 LocalCluster = pytest.importorskip("distributed").LocalCluster
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import invented
 import numpy as np
 import torch
 import zarr
@@ -16,6 +15,7 @@ from reprolib.runs import records
 from reprolib.runs.records import Record, Weights
 from reprolib.runs.weights import save_weights
 from reprolib.train import build
+from tests import invented
 
 TILE = 204  # px; gives 20 px, steps by 16
 
