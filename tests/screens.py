@@ -15,7 +15,11 @@ def opened(browser: Browser, width: int = 1440, **options):
     page, wrong = context.new_page(), []
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+    # A page that is left ends its own requests: no fault.
+    page.on(
+        "requestfailed",
+        lambda r: wrong.append(f"failed: {r.url}: {r.failure}") if r.failure != "net::ERR_ABORTED" else None,
+    )
     page.on("response", lambda r: wrong.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
     try:
         yield page, wrong

@@ -159,7 +159,7 @@ def test_the_counts_show_the_claims_of_one_verdict_and_protocols_unfold(browser,
 
 
 def viewers(names: list[str], site: Path, kind: str) -> list[str]:
-    found = [name for name in names if f'<figure class="{kind}"' in (site / name).read_text(encoding="utf-8")]
+    found = [name for name in names if f'<figure class="{kind} ' in (site / name).read_text(encoding="utf-8")]
     assert found, f"no page has a {kind}"
     return found
 
@@ -189,6 +189,16 @@ def test_a_viewer_answers_keys_mouse_and_touch(browser, address, names, site):
                         button.tap() if "has_touch" in options else button.click()
                         assert button.get_attribute("aria-pressed") == "true"
                 assert wrong == []
+
+
+@pytest.mark.parametrize("kind", ["viewer", "divider", "explorer", "reach"])
+def test_an_interactive_figure_has_a_number_and_a_caption_like_any_other(browser, address, names, site, kind):
+    for name in viewers(names, site, kind):
+        with opened(browser) as (page, _):
+            show(page, address + name)
+            for figure in page.locator(f"figure.{kind}").all():
+                caption = figure.locator("figcaption").inner_text()
+                assert re.match(r"Figure [\dA-Z]+\.\d+ \S", caption) and figure.get_attribute("id"), (name, caption)
 
 
 def test_the_bars_of_feature_maps_answer_keys_and_pointer(browser, address, names, site):
