@@ -17,7 +17,7 @@ RUN := "$(VENV)/bin/python"
 STAMP := $(VENV)/.made
 
 .DEFAULT_GOAL := help
-.PHONY: help env book serve pdf test publish lint clean
+.PHONY: help env book serve pdf test publish lint sbom audit clean
 
 help:
 	@echo "make book      execute every chapter and build the site: _build/html/index.html"
@@ -27,6 +27,8 @@ help:
 	@echo "make publish   execute the chapters on the real data and store their outputs in book/ (needs the data)"
 	@echo "               make publish CHAPTERS='03_overlap_tile' for some of them"
 	@echo "make lint      check the style"
+	@echo "make sbom      write the packages of the lock with their hashes as CycloneDX: _build/sbom.json"
+	@echo "make audit     ask the package index whether a vulnerability is known in any of them"
 	@echo "make env       create the environment only (Python 3.11 or newer; about 6 GB with CUDA's libraries)"
 	@echo "make clean     remove _build and the caches, not the environment"
 
@@ -68,6 +70,18 @@ publish: env
 lint: env
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
+
+# Their tools have an environment of their own: nothing of the project needs them.
+_build/audit/made: Makefile
+	@$(PYTHON) -m venv _build/audit
+	@_build/audit/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	@touch "$@"
+
+sbom: _build/audit/made
+	@_build/audit/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible -o _build/sbom.json
+
+audit: _build/audit/made
+	@_build/audit/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
 
 clean:
 	rm -rf _build build *.egg-info .pytest_cache .ruff_cache .hypothesis
