@@ -203,12 +203,13 @@ def verify(runs: Path | None, replay: int) -> int:
 @commands.command()
 @click.argument("action", required=False, type=click.Choice(["run"]))
 @click.option("--workers", default=2, metavar="N", help="Runs at a time, a thread each (default: 2).")
+@click.option("--scheduler", metavar="ADDRESS", help="Of Dask (or its file): its workers train, one run a thread each.")
 @click.option("--hours", type=float, help="Stop after so long; start no run that cannot finish by then.")
 @click.option("--resumable", is_flag=True, help="Start such a run all the same: its checkpoint stays.")
 @click.option("--resume-anyway", is_flag=True, help="Go on with checkpoints of other threads, devices or versions.")
 @click.option("--only", default="", metavar="TEXT", help="The purposes whose names hold this text.")
 @click.option("--to", "folder", type=PATH, help="Folder for records and weights (default: runs of the project).")
-def plan(action, workers, hours, resumable, resume_anyway, only, folder) -> int:
+def plan(action, workers, scheduler, hours, resumable, resume_anyway, only, folder) -> int:
     """List the runs of the book; "run": train those that are missing."""
     from reprolib.plan import purposes
 
@@ -220,6 +221,13 @@ def plan(action, workers, hours, resumable, resume_anyway, only, folder) -> int:
     def report(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
+    if scheduler is not None:
+        from reprolib.plan import spread
+
+        if hours or resumable:
+            raise click.UsageError("a scheduler's runs have no --hours and no --resumable: they end with its workers")
+        spread.run(scheduler, folder, only, report, resume_anyway)
+        return 0
     failed = runner.run(workers, hours, folder, resumable, only, report, resume_anyway)
     return 1 if failed else 0
 

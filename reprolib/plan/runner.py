@@ -38,6 +38,9 @@ class Task:
     keep_weights: bool
     resume_anyway: bool = False
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def minutes(self) -> float:
         return purposes.minutes(self.experiment, self.rotations)
@@ -114,12 +117,7 @@ def run(
     """
     if workers < 1 or (hours is not None and not hours > 0):
         raise InputError(f"workers must be 1 or more and hours above 0, not {workers} and {hours}")
-    code = code_version()
-    if code.endswith("+") or len(code) != 40:
-        raise InputError(
-            f"the plan trains from a clean commit alone, and {PROJECT} is "
-            f"{'changed since one' if code.endswith('+') else 'no checkout'}: commit, or run it from a clone"
-        )
+    check_commit()
     folder = folder or PUBLISHED
     waiting, running, failed, paces = tasks((folder, PUBLISHED), only, resume_anyway), {}, [], []
     begin = reported = time.monotonic()
@@ -162,6 +160,16 @@ def run(
     return len(failed)
 
 
+def check_commit() -> None:
+    """Refuse to train with code that no commit holds."""
+    code = code_version()
+    if code.endswith("+") or len(code) != 40:
+        raise InputError(
+            f"the plan trains from a clean commit alone, and {PROJECT} is "
+            f"{'changed since one' if code.endswith('+') else 'no checkout'}: commit, or run it from a clone"
+        )
+
+
 def take(waiting: list[Task], end: float, pace: float, resumable: bool) -> Task | None:
     """The next run that nobody trains and that fits in the time left; it is taken off the list."""
     for task in list(waiting):
@@ -173,13 +181,21 @@ def take(waiting: list[Task], end: float, pace: float, resumable: bool) -> Task 
     return None
 
 
-def start(task: Task, folder: Path) -> subprocess.Popen:
-    """Begin a run as a process; it leads a group of its own, so that a Ctrl-C reaches it through `stop` alone."""
+def start(task: Task, folder: Path, *options: str) -> subprocess.Popen:
+    """Begin a run as a process; it leads a group of its own, so that a Ctrl-C reaches it through `stop` alone.
+
+    Args:
+        options: more of `reprolib train`.
+    """
     task.log.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with open(task.log, "a", encoding="utf-8") as log:
         return subprocess.Popen(
-            task.command(folder), stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            [*task.command(folder), *options],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
         )
 
 
