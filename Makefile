@@ -17,7 +17,7 @@ RUN := "$(VENV)/bin/python"
 STAMP := $(VENV)/.made
 
 .DEFAULT_GOAL := help
-.PHONY: help env book serve pdf test publish lint sbom audit clean
+.PHONY: help env book serve pdf test publish lint oldest sbom audit clean
 
 help:
 	@echo "make book      execute every chapter and build the site: _build/html/index.html"
@@ -27,6 +27,7 @@ help:
 	@echo "make publish   execute the chapters on the real data and store their outputs in book/ (needs the data)"
 	@echo "               make publish CHAPTERS='03_overlap_tile' for some of them"
 	@echo "make lint      check the style"
+	@echo "make oldest    install the oldest versions that are allowed and recompute the published scores (needs the data)"
 	@echo "make sbom      write the packages of the lock with their hashes as CycloneDX: _build/sbom.json"
 	@echo "make audit     ask the package index whether a vulnerability is known in any of them"
 	@echo "make env       create the environment only (Python 3.11 or newer; about 6 GB with CUDA's libraries)"
@@ -70,6 +71,12 @@ publish: env
 lint: env
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
+
+# The other end of the versions; constraints.txt names the newest that were tried. Python 3.11 only.
+oldest:
+	@$(PYTHON) -m venv "$(VENV)-oldest"
+	@"$(VENV)-oldest/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e '.[book,package,cluster]'
+	@"$(VENV)-oldest/bin/python" -m reprolib.cli verify
 
 # Their tools have an environment of their own: nothing of the project needs them.
 _build/audit/made: Makefile

@@ -12,14 +12,15 @@ import pytest
 import yaml
 from importlinter.cli import lint_imports
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
 
 
-def _pins() -> dict[str, str]:
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
+def _pins(file: str = "constraints.txt") -> dict[str, str]:
+    lines = (ROOT / file).read_text().splitlines()
     pins = [line.split("==") for line in lines if line and not line.startswith("#")]
     return {_canonical(name): version for name, version in pins}
 
@@ -40,8 +41,30 @@ def test_the_constraints_pin_every_direct_dependency_to_a_version_it_allows():
         assert requirement.specifier.contains(pins[_canonical(requirement.name)]), str(requirement)
 
 
+def _bounded() -> list[Requirement]:
+    """What the package and those extras need that users install."""
+    extras = (PROJECT["optional-dependencies"][extra] for extra in ("book", "package", "cluster"))
+    return [Requirement(line) for group in (PROJECT["dependencies"], *extras) for line in group]
+
+
+def test_every_dependency_has_a_lower_bound_and_the_oldest_constraints_pin_it_there():
+    pins = _pins("constraints-oldest.txt")
+    for requirement in _bounded():
+        bounds = [Version(one.version) for one in requirement.specifier if one.operator == ">="]
+        assert bounds == [Version(pins[_canonical(requirement.name)])], str(requirement)
+
+
+def test_the_oldest_constraints_are_no_newer_than_those_of_make_env():
+    newest, oldest = _pins(), _pins("constraints-oldest.txt")
+    direct = {_canonical(requirement.name) for requirement in _bounded()}
+    assert {name for name in direct if Version(oldest[name]) > Version(newest[name])} == set()
+    older = {name for name in direct if Version(oldest[name]) < Version(newest[name])}
+    assert older >= {"numpy", "scipy", "torch", "scikit-image"}
+
+
 def test_the_constraints_leave_room_for_a_torch_without_cuda():
-    assert not [name for name in _pins() if name.startswith(("nvidia-", "cuda-", "triton"))]
+    for file in ("constraints.txt", "constraints-oldest.txt"):
+        assert not [name for name in _pins(file) if name.startswith(("nvidia-", "cuda-", "triton"))]
 
 
 def test_the_constraints_say_which_python_they_are_for():
