@@ -1,4 +1,4 @@
-"""What the arms of a comparison score, choice by choice of the training images."""
+"""What the arms of a comparison score, choice by choice of the training images, and how far apart they are."""
 
 from __future__ import annotations
 
@@ -24,3 +24,25 @@ def arms(axis: Axes, scores: Mapping[str, Sequence[float]], metric: Metric) -> N
         axis.plot([place - 0.25, place + 0.25], [mean, mean], color=OKABE_ITO["vermillion"], linewidth=2, zorder=3)
     axis.set_xticks(places, list(scores))
     axis.set(ylabel=metric.name, xlim=(-0.5, len(scores) - 0.5))
+
+
+def intervals(axis: Axes, gains: Mapping[str, Sequence[float]], ends: Mapping[str, tuple[float, float]]) -> None:
+    """A line for each comparison, the first on top: its gains, their mean and an interval of the mean.
+
+    A band covers gains from -1 to 1, which do not matter. The axis is linear up to 2, logarithmic beyond.
+
+    Args:
+        gains: by comparison, one per choice of training images, in units of the smallest effect that matters.
+        ends: by comparison, of the interval, in the same unit.
+    """
+    axis.axvspan(-1, 1, color="0.92", zorder=0)
+    axis.axvline(0, color="black", linewidth=0.8)
+    names = list(gains)[::-1]
+    for place, name in enumerate(names):
+        axis.plot(gains[name], [place - 0.2] * len(gains[name]), "o", color=OKABE_ITO["sky blue"], markersize=4)
+        axis.plot(ends[name], [place, place], color=OKABE_ITO["blue"], linewidth=2)
+        axis.plot(sum(gains[name]) / len(gains[name]), place, "D", color=OKABE_ITO["vermillion"], markersize=6)
+    axis.set_xscale("symlog", linthresh=2, linscale=1)
+    axis.set_xticks([-10, -2, -1, 0, 1, 2, 10], labels=["−10", "−2", "−1", "0", "1", "2", "10"])
+    axis.set_yticks(range(len(names)), names)
+    axis.set(xlabel="gain / smallest effect that matters", ylim=(-0.6, len(names) - 0.4))
