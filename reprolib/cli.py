@@ -22,6 +22,7 @@ PATH = click.Path(path_type=Path)
 PACKAGE = ("bioimageio", "onnx")  # installed for `reprolib package` alone
 CLUSTER = ("dask", "distributed")  # installed for --scheduler alone
 BOOK = ("papermill", "nbformat", "nbstripout", "statsmodels", "bs4")  # installed for the book alone
+RESUMED = ("train", "plan", "run", "book")  # commands that train, which leaves checkpoints
 DEFAULTS = ", ".join(f"{name}={value}" for name, value in Experiment().to_dict().items())
 
 
@@ -48,10 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"reprolib{_of_several()}: {error}", file=sys.stderr)
         return 2
     except (click.Abort, KeyboardInterrupt):
-        print(
-            "reprolib: interrupted; the same command goes on from the last checkpoint, if there is one yet",
-            file=sys.stderr,
-        )
+        words = sys.argv[1:] if arguments is None else arguments
+        further = "; the same command goes on from the last checkpoint, if there is one yet"
+        print(f"reprolib: interrupted{further if words[0] in RESUMED else ''}", file=sys.stderr)
         return 130
 
 

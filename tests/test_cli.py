@@ -106,6 +106,16 @@ def test_a_bug_shows_its_traceback_and_a_users_mistake_one_sentence(monkeypatch,
         assert capsys.readouterr().err == f"reprolib: {mistake}\n"
 
 
+@pytest.mark.parametrize(("words", "resumed"), [(["train", "steps=1"], True), (["verify"], False), (["claims"], False)])
+def test_who_interrupts_a_command_is_told_whether_it_left_a_checkpoint(monkeypatch, capsys, words, resumed):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.commands, "main", interrupted)
+    assert cli.main(words) == 130
+    assert ("last checkpoint" in capsys.readouterr().err) == resumed
+
+
 def test_every_field_can_be_set_from_the_command_line():
     words = ["width=16", "learning_rate=0.002", "rotate=false", "optimiser=adam", "w0=5"]
     expected = Experiment(width=16, learning_rate=0.002, rotate=False, optimiser="adam", w0=5.0)

@@ -62,6 +62,7 @@ POLICY = "; ".join(
         "font-src 'self' data:",
         "object-src 'none'",
         "base-uri 'none'",
+        "form-action 'self'",
     )
 )
 HEAVY = 150_000  # bytes of a picture, beyond which 256 colours must do: half as many bytes, no difference to the eye
