@@ -1,9 +1,10 @@
 """Time the project against its peers and its limits: python -m benchmarks [NAME ...] [--write]
 
 NAMEs: training, prediction, quantised, large, rescaled, weights, deformation, metrics, scaling, project (default: all,
-about half an hour); gpu, where there is one. Each is described at the head of its file. ``--write`` stores the figures
-in measured.json beside this file, where the book reads them, each part by its name. Let nothing else run meanwhile. The
-peers are an extra (elasticdeform's wheels are older than NumPy 2, so it is compiled):
+about half an hour); and, only if asked for, cluster, and gpu, where there is one. Each is described at the head of its
+file. ``--write`` stores the figures in measured.json beside this file, where the book reads them, each part by its
+name. Let nothing else run meanwhile. The peers are an extra (elasticdeform's wheels are older than NumPy 2, so it is
+compiled):
 
     pip install -c constraints.txt --no-binary elasticdeform -e '.[dev,peers]'
 """
@@ -34,7 +35,9 @@ NAMES = (
     "scaling",
     "project",
 )
-GPU = "gpu"  # only if asked for
+GPU = "gpu"
+ASKED_FOR = ("cluster", GPU)
+EVERY = (*NAMES, *ASKED_FOR)
 FILE = Path(__file__).with_name("measured.json")
 
 
@@ -52,8 +55,11 @@ def table(rows: list[Row]) -> str:
 
 def main(words: list[str]) -> int:
     names = [word for word in words if word != "--write"] or list(NAMES)
-    if unknown := [name for name in names if name not in (*NAMES, GPU)]:
-        print(f"there is no benchmark {unknown[0]!r}: choose from {', '.join(NAMES)}, {GPU}, --write", file=sys.stderr)
+    if unknown := [name for name in names if name not in EVERY]:
+        print(
+            f"there is no benchmark {unknown[0]!r}: choose from {', '.join(EVERY)}, --write",
+            file=sys.stderr,
+        )
         return 2
     if GPU in names and not torch.cuda.is_available():
         print(f"the benchmark {GPU} needs a GPU with CUDA, and there is none here", file=sys.stderr)
@@ -70,7 +76,7 @@ def main(words: list[str]) -> int:
         print(f"{name}: done", file=sys.stderr, flush=True)
         if "--write" in words:
             known[name] = {"machine": on, "rows": [row.to_dict() for row in rows], **more}
-            write_text(FILE, json.dumps({key: known[key] for key in (*NAMES, GPU) if key in known}, indent=1) + "\n")
+            write_text(FILE, json.dumps({key: known[key] for key in EVERY if key in known}, indent=1) + "\n")
     print(table(every))
     return 0
 
