@@ -73,7 +73,7 @@ def test_the_table_of_contents_lists_exactly_the_chapters():
     toc = yaml.safe_load((build.ROOT / "_toc.yml").read_text())
     files = [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
     notebooks = [f"book/{path.stem}" for path in CHAPTERS]
-    pages = ("references", "status", "rerun", "check", "glossary", "zh", "protocol", "plan", "try")
+    pages = ("references", "status", "rerun", "cluster", "check", "glossary", "zh", "protocol", "plan", "try")
     assert sorted(files) == sorted([*notebooks, *(f"book/{page}" for page in pages)])
 
 
