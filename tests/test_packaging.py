@@ -128,9 +128,9 @@ def test_what_is_to_answer_at_once_imports_neither_torch_nor_numpy(code):
     assert not imported & {"torch", "numpy"}
 
 
-# What is installed for the book alone, and what Windows lacks.
+# What is installed for the book alone, and what Windows lacks (psutil takes it where it is there).
 HIDE = """
-import sys
+import psutil, sys
 class Hide:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in {hidden}:

@@ -64,6 +64,7 @@ class InteractiveFigures(SphinxTransform):
             figure += nodes.caption("", unescape(caption))
             figure["names"].append(nodes.fully_normalize_name(name))
             raw.replace_self(figure)
+            figure["classes"] = [kind]  # not those of plain output, which the theme colours
             self.document.note_explicit_target(figure)
 
 
