@@ -19,9 +19,11 @@ from reprolib.errors import InputError, ReprolibError
 from reprolib.experiment import Experiment, parse_fields
 
 PATH = click.Path(path_type=Path)
-PACKAGE = ("bioimageio", "onnx")  # installed for `reprolib package` alone
-CLUSTER = ("dask", "distributed")  # installed for --scheduler alone
-BOOK = ("papermill", "nbformat", "nbstripout", "statsmodels", "bs4")  # installed for the book alone
+EXTRAS = {  # what is installed for a part alone: what that is about, and its modules
+    "package": ("packages", ("bioimageio", "onnx")),
+    "cluster": ("a scheduler", ("dask", "distributed")),
+    "book": ("the book", ("papermill", "nbformat", "nbstripout", "statsmodels", "bs4")),
+}
 RESUMED = ("train", "plan", "run", "book")  # commands that train, which leaves checkpoints
 DEFAULTS = ", ".join(f"{name}={value}" for name, value in Experiment().to_dict().items())
 
@@ -38,11 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except ModuleNotFoundError as error:
         name = (error.name or "").split(".")[0]
-        if name not in (*BOOK, *PACKAGE, *CLUSTER):
+        extra = next((extra for extra, (_, modules) in EXTRAS.items() if name in modules), None)
+        if extra is None:
             raise
-        what, extra = ("the book", "book") if name in BOOK else ("packages", "package")
-        if name in CLUSTER:
-            what, extra = "a scheduler", "cluster"
+        what = EXTRAS[extra][0]
         print(f"reprolib: this is about {what} and needs {name}: pip install 'reprolib[{extra}]'", file=sys.stderr)
         return 2
     except (ReprolibError, OSError) as error:
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         words = sys.argv[1:] if arguments is None else arguments
         further = "; the same command goes on from the last checkpoint, if there is one yet"
-        print(f"reprolib: interrupted{further if words[0] in RESUMED else ''}", file=sys.stderr)
+        print(f"reprolib: interrupted{further if {*words[:1]} & {*RESUMED} else ''}", file=sys.stderr)
         return 130
 
 
@@ -97,9 +98,7 @@ def data(action: str, names: tuple[str, ...]) -> int:
     return 0 if all(row.ok for _, row in rows) else 1
 
 
-@commands.command(
-    epilog=f"Fields and their defaults: {', '.join(f'{k}={v}' for k, v in Experiment().to_dict().items())}"
-)
+@commands.command(epilog=f"Fields and their defaults: {DEFAULTS}")
 @click.argument("fields", nargs=-1, metavar="[NAME=VALUE]...")
 @click.option("--images", type=PATH, help="Train on your own images: a folder as `reprolib check` takes it.")
 @click.option("--channels", help="Of your own images: grey, rgb, or numbers such as 1,3 (default: all).")

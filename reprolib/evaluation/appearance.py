@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from reprolib.augment import limits
-from reprolib.data.images import brightness
+from reprolib.data.pages import brightness
 
 LARGEST = 1024  # px, side of the middle part of an image that is looked at
 LAPLACIAN = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6  # unit noise stays unit noise, flat and sloped parts go

@@ -16,7 +16,7 @@ from skimage.feature import peak_local_max
 from skimage.filters import threshold_otsu
 from skimage.segmentation import watershed
 
-from reprolib.data.images import brightness
+from reprolib.data.pages import brightness
 from reprolib.evaluation import ctc
 
 LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7)  # thresholds on the probability

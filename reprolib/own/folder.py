@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from reprolib.data.dataset import OWN, Dataset, blocks, padded
-from reprolib.data.images import Page, read_pages, select, usual_channels
+from reprolib.data.images import read_pages
+from reprolib.data.pages import Page, select, usual_channels
 from reprolib.data.published import data_folders
 from reprolib.errors import InputError, check_choice
 from reprolib.files import PROJECT, check_room, pixel_hash
@@ -65,7 +66,7 @@ def load_folder(
     of fewer images there are as many folds as images. Sizes may differ.
 
     Args:
-        channels: as `Experiment.channels`; "": all that the images have, see `images.usual_channels`.
+        channels: as `Experiment.channels`; "": all that the images have, see `pages.usual_channels`.
         ignore, task: as `read_folder`. Names of classes are the lines of classes.txt in the folder, if there is one.
 
     Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from reprolib.data.images import Page
+from reprolib.data.pages import Page
 from reprolib.errors import InputError
 
 NEIGHBOURS = np.ones((3, 3), int)  # pixels that meet at a corner are of one object

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reprolib.data.images import Page, select
+from reprolib.data.pages import Page, select
 from reprolib.errors import InputError
 from reprolib.own.predict import cell_settings, find_cells
 from reprolib.runs import records

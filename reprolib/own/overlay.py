@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
-from reprolib.data.images import brightness
+from reprolib.data.pages import brightness
 from reprolib.files import replacing
 
 YELLOW, BLUE, VERMILLION = (240, 228, 66), (86, 180, 233), (213, 94, 0)  # of Okabe and Ito's colours

@@ -14,7 +14,8 @@ import tifffile
 from skimage.measure import regionprops_table
 
 from reprolib import train
-from reprolib.data.images import ENDINGS, open_plain, read_pages, select
+from reprolib.data.images import ENDINGS, open_plain, read_pages
+from reprolib.data.pages import select
 from reprolib.errors import InputError
 from reprolib.evaluation.appearance import unlike
 from reprolib.evaluation.cells import SMALLEST

@@ -17,7 +17,8 @@ import tifffile
 import zarr
 from PIL import Image
 
-from reprolib.data.images import grey, open_grey, read_pages, read_stack, select, usual_channels
+from reprolib.data.images import open_grey, read_pages, read_stack
+from reprolib.data.pages import grey, select, usual_channels
 from reprolib.errors import InputError
 from reprolib.own.labels import class_codes, instances
 

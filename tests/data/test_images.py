@@ -20,17 +20,8 @@ from PIL import Image, ImageOps
 from skimage.color import rgb2gray
 
 from reprolib.data import limits
-from reprolib.data.images import (
-    Page,
-    brightness,
-    grey,
-    open_grey,
-    open_plain,
-    read_pages,
-    read_stack,
-    select,
-    usual_channels,
-)
+from reprolib.data.images import open_grey, open_plain, read_pages, read_stack
+from reprolib.data.pages import Page, brightness, grey, select, usual_channels
 from reprolib.errors import InputError
 
 RNG = np.random.default_rng(5)

@@ -13,7 +13,7 @@ from drawn import discs, save
 from PIL import Image
 
 from reprolib import sampling, train
-from reprolib.data.images import Page
+from reprolib.data.pages import Page
 from reprolib.errors import InputError
 from reprolib.evaluation.classes import ClassScores, class_scores
 from reprolib.evaluation.prediction import predict_classes

@@ -8,7 +8,8 @@ from drawn import discs, save
 from PIL import Image
 from skimage import measure
 
-from reprolib.data.images import Page, read_pages
+from reprolib.data.images import read_pages
+from reprolib.data.pages import Page
 from reprolib.errors import InputError
 from reprolib.own.labels import class_codes, consecutive, instances
 
