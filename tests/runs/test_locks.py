@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from trainings import SMALL, tiny
@@ -17,6 +18,7 @@ from reprolib.errors import Busy
 from reprolib.runs import records
 from reprolib.runs.checkpoints import checkpoint_path
 from reprolib.runs.locks import holding, lock_path, locked
+from reprolib.runs.records import Record
 
 
 @pytest.fixture(autouse=True)
@@ -50,43 +52,39 @@ def test_a_lock_tells_its_holder_and_is_free_again_when_that_is_killed():
     assert not lock_path(SMALL).with_suffix(".holder").exists()
 
 
-def waiter(result: list, **options) -> tuple[threading.Thread, threading.Event]:
-    """A training that waits for this process, and what is set when it has said so."""
+def waiter(**options) -> tuple[Future[Record], threading.Event]:
+    """A training that waits for this process: its record or error to come, and what is set when it has said so."""
     said = threading.Event()
 
     def report(line: str) -> None:
         if line.startswith(f"waiting: process {os.getpid()} on "):
             said.set()
 
-    def work() -> None:
-        result.append(train.train(SMALL, "cpu", report, dataset=tiny(), wait=True, **options))
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread, said
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(train.train, SMALL, "cpu", report, dataset=tiny(), wait=True, **options)
+    pool.shutdown(wait=False)
+    return future, said
 
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_who_waits_takes_the_others_record_if_it_holds_what_is_asked_for(monkeypatch, keep):
-    result, trained, run_steps = [], [], train.run_steps
+    trained, run_steps = [], train.run_steps
     other = train.train(SMALL, "cpu", None, dataset=tiny(), keep_weights=False)
     monkeypatch.setattr(train, "run_steps", lambda *words, **named: trained.append(1) or run_steps(*words, **named))
     with holding(SMALL):
-        thread, said = waiter(result, keep_weights=keep)
-        assert said.wait(60)
+        future, said = waiter(keep_weights=keep)
+        assert said.wait(60), future
         records.write(other, other.path.parent)  # what it waits for
-    thread.join(120)
-    assert len(trained) == keep and result[0].weights_path.exists() == keep
-    assert result[0].loss == other.loss
+    record = future.result(300)
+    assert len(trained) == keep and record.weights_path.exists() == keep
+    assert record.loss == other.loss
 
 
 def test_who_waits_trains_itself_if_the_other_ended_without_a_record():
-    result = []
     with holding(SMALL):
-        thread, said = waiter(result)
-        assert said.wait(60)
-    thread.join(120)
-    assert len(result[0].loss) == SMALL.steps
+        future, said = waiter()
+        assert said.wait(60), future
+    assert len(future.result(300).loss) == SMALL.steps
 
 
 def test_weights_that_are_not_kept_never_touch_the_folder_and_an_earlier_trainings_are_removed(tmp_path, monkeypatch):
