@@ -300,9 +300,9 @@ def export(runs, output, rotations, threshold) -> int:
     RUNS: isbi2012, phc-u373 or dic-hela for its published networks, or run records (.json) of one set, with weights.
     """
     from reprolib.own import export
-    from reprolib.plan import catalogue
+    from reprolib.plan import purposes
 
-    print(export.export(catalogue.records_of(runs), output, rotations, threshold, say))
+    print(export.export(purposes.records_of(runs), output, rotations, threshold, say))
     return 0
 
 

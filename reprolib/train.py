@@ -46,12 +46,18 @@ FETCH = {"cpu": 1, "cuda": 50, "mps": 50}  # steps whose losses are fetched toge
 CURVE_FROM, CURVE_POINTS = 1000, 8  # trainings of so many steps or more are scored so often along the way
 
 
-def obtain(experiment: Experiment, device: str = "auto", report: Report | None = print) -> Record:
+def obtain(
+    experiment: Experiment, device: str = "auto", report: Report | None = print, weights: bool = False
+) -> Record:
     """The recorded run of exactly this experiment; if there is none, train and record it on this machine.
 
     Where another process trains it already, that one is waited for.
+
+    Args:
+        experiment, device, report: as of `train`.
+        weights: a run whose weights are not kept is trained anew: for what shows the network itself.
     """
-    return records.find(experiment) or train(experiment, device=device, report=report, wait=True)
+    return records.find(experiment, weights=weights) or train(experiment, device=device, report=report, wait=True)
 
 
 def train(

@@ -5,13 +5,7 @@ Those of the protocol, which replace them step by step, are in ``reprolib.plan.r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
-from reprolib.data.sources import REAL
 from reprolib.experiment import Experiment
-from reprolib.runs import records
-from reprolib.runs.records import Record
 
 EM_FOLDS = (1, 2, 3, 4, 5)
 THREE_FOLDS = (1, 3, 5)  # of ablations: clean, mixed and noisy slices
@@ -26,7 +20,7 @@ MADE_LONGER = {  # which: U373 by intuition; HeLa the best of the short ones, si
     ("dic-hela", 1): "border term only, grey values 30 %, not turned",
 }
 TRIAL_STEPS = {"phc-u373": (500, 2000), "dic-hela": (1200, 6000)}  # HeLa networks have learnt next to nothing after 500
-HEADLINE = ("EM, headline (Table 1)", "cells, headline (Table 2)")
+HEADLINE = "cells, headline (Table 2)"
 
 
 def em(fold: int) -> Experiment:
@@ -245,7 +239,7 @@ def plan() -> dict[str, list[Experiment]]:
         "full width, EM fold 5": [full_width()],
         "U373, trials on inner splits": [run for k in VIDEOS for run in cell_trials("phc-u373", k).values()],
         "HeLa, trials on inner splits": [run for k in VIDEOS for run in cell_trials("dic-hela", k).values()],
-        "cells, headline (Table 2)": [cells(data, fold) for data in CELLS for fold in VIDEOS],
+        HEADLINE: [cells(data, fold) for data in CELLS for fold in VIDEOS],
         "HeLa video 01, the longer recipe, not chosen": [cells_longer("dic-hela", 1)],
         "cells, blocks of both videos": [run for data in CELLS for run in cell_blocks(data)],
         "sliding window and FCN, EM": [run for fold in EM_FOLDS for run in ancestors(fold).values()],
@@ -259,22 +253,7 @@ def plan() -> dict[str, list[Experiment]]:
     }
 
 
-def records_of(words: Sequence[str]) -> list[Record]:
-    """The records that words name: a data set stands for its published headline records, all else for a file.
-
-    Raises:
-        NotRecorded, InputError, FileNotFoundError: if one is not there, or no record.
-    """
-    found = []
-    for word in words:
-        if word in REAL:
-            found += records.obtained(run for name in HEADLINE for run in plan()[name] if run.data == word)
-        else:
-            found.append(records.read(Path(word)))
-    return found
-
-
 def kept_runs() -> set[Experiment]:
-    """The runs whose weights the project keeps: the nine headline networks, and two small ones for chapter 10."""
-    first = {run for purpose in HEADLINE for run in plan()[purpose]}
-    return first | {run for run in ancestors(5).values() if run.variant != "fcn8"}
+    """The runs whose weights the project keeps: EM fold 5 and two small ones for chapter 10, and those of the cells."""
+    cells_kept = set(plan()[HEADLINE])
+    return {em(5)} | cells_kept | {run for run in ancestors(5).values() if run.variant != "fcn8"}

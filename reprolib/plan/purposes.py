@@ -15,6 +15,7 @@ from reprolib.evaluation.metric import METRICS
 from reprolib.experiment import Experiment
 from reprolib.plan import catalogue, recipes
 from reprolib.runs import records
+from reprolib.runs.records import Record
 
 # Seconds a step on one thread of an AVX-512 processor that computes in bfloat16; five to six times that in float32.
 SECONDS = {"u-net": 0.085, "n4": 0.052, "n4-65": 0.029, "fcn8": 0.083}
@@ -42,7 +43,7 @@ def purposes() -> tuple[Purpose, ...]:
             0,
             tuple(runs),
             published=True,
-            rotations=name == catalogue.HEADLINE[0],
+            rotations=name == "EM, headline (Table 1)",
             kept=tuple(run for run in runs if run in kept),
         )
         for name, runs in catalogue.plan().items()
@@ -53,9 +54,10 @@ def purposes() -> tuple[Purpose, ...]:
 def headline_purposes() -> list[Purpose]:
     """Priorities 1 and 2: Table 1 and Table 2."""
     seeds = [recipes.em_test(seed) for seed in recipes.TEST_SEEDS]
+    folds = [recipes.em_fold(fold) for fold in recipes.CHOICES]
     found = [
-        _purpose("EM test slices, width 32, five seeds (Table 1)", 1, seeds, rotations=True, kept=seeds[:3]),
-        _purpose("EM, five folds, width 16", 1, [recipes.em_fold(fold) for fold in recipes.CHOICES], rotations=True),
+        _purpose(HEADLINE["isbi2012"], 1, seeds, rotations=True, kept=seeds[:3]),
+        _purpose("EM, five folds, width 16", 1, folds, rotations=True, kept=folds[-1:]),
     ]
     for data, name, seeds_of_thirds in (("dic-hela", "HeLa", recipes.SEEDS), ("phc-u373", "U373", (0,))):
         found.append(_purpose(f"{name}, trials on the inner split", 2, recipes.cells_trials(data).values()))
@@ -110,11 +112,18 @@ def _purpose(name: str, priority: int, runs: Iterable[Experiment], rotations: bo
     return Purpose(name, priority, tuple(runs), name in PUBLISHED, rotations, tuple(kept))
 
 
+HEADLINE = {  # whose kept networks a data set's name stands for
+    "isbi2012": "EM test slices, width 32, five seeds (Table 1)",
+    "phc-u373": catalogue.HEADLINE,
+    "dic-hela": catalogue.HEADLINE,
+}
+
 # Names of the protocol's purposes of which pages show and tests demand every run.
 NUCLEI = "nuclei, the network of one's own images"
 PUBLISHED = frozenset(
     {
-        "EM test slices, width 32, five seeds (Table 1)",
+        HEADLINE["isbi2012"],
+        "EM, five folds, width 16",
         "augmentation and dropout, EM, 2 slices",
         "HeLa, trials on the inner split",
         "U373, trials on the inner split",
@@ -122,6 +131,22 @@ PUBLISHED = frozenset(
         *(f"nuclei, {name}, five folds" for name in recipes.NUCLEI),
     }
 )
+
+
+def records_of(words: Sequence[str]) -> list[Record]:
+    """The records that words name: a data set stands for its headline networks that are kept, all else for a file.
+
+    Raises:
+        NotRecorded, InputError, FileNotFoundError: if one is not there, or no record.
+    """
+    kept = {purpose.name: purpose.kept for purpose in purposes()}
+    found = []
+    for word in words:
+        if word in HEADLINE:
+            found += records.obtained(run for run in kept[HEADLINE[word]] if run.data == word)
+        else:
+            found.append(records.read(Path(word)))
+    return found
 
 
 def ordered() -> list[Purpose]:

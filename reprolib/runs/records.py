@@ -107,8 +107,12 @@ def printed(loss: float) -> float:
     return float(f"{loss:.7g}")
 
 
-def find(experiment: Experiment, folders: Sequence[Path] | None = None) -> Record | None:
+def find(experiment: Experiment, folders: Sequence[Path] | None = None, weights: bool = False) -> Record | None:
     """The record of exactly this experiment: the published one, else one made on this machine, else None.
+
+    Args:
+        folders: where to look, in this order.
+        weights: pass over a record whose weights do not lie beside it.
 
     Raises:
         InputError: if the file of its name is damaged, or is about another experiment.
@@ -119,7 +123,8 @@ def find(experiment: Experiment, folders: Sequence[Path] | None = None) -> Recor
             record = read(path)
             if record.experiment != experiment:
                 raise InputError(f"{path} is about another experiment, {record.experiment.name}: restore it")
-            return record
+            if record.weights_path.is_file() or not weights:
+                return record
     return None
 
 

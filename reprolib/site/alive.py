@@ -87,18 +87,16 @@ def write(folder: Path) -> list[Network]:
 
 def _offered() -> list[tuple[str, str, str, Record, list[tuple[str, Callable[[], np.ndarray], str]]]]:
     """Name, title, text, record and sample images of each network of the page."""
-    first = catalogue.plan()
-    em, u373 = first[catalogue.HEADLINE[0]][4], first[catalogue.HEADLINE[1]][1]
     wanted = (
         ("nuclei", "Nuclei", "real nuclei in fluorescence", recipes.own_nuclei()),
-        ("em", "Cells in EM", "real EM slices; what lies between membranes is a cell", em),
+        ("em", "Cells in EM", "real EM slices; what lies between membranes is a cell", recipes.em_fold(5)),
         (
             "hela",
             "HeLa cells",
             "real HeLa cells in DIC, two thirds of both videos",
             recipes.cells("dic-hela", "thirds", 1, 0),
         ),
-        ("u373", "U373 cells", "real U373 cells in phase contrast, one video", u373),
+        ("u373", "U373 cells", "real U373 cells in phase contrast, one video", catalogue.cells("phc-u373", 1)),
     )
     drawn = "drawn by this project's program; not real"
     credit = "2018 Data Science Bowl, BBBC038v1 (Caicedo et al. 2019), CC0"

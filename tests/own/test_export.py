@@ -127,7 +127,7 @@ def test_the_name_of_a_set_stands_for_its_published_networks(monkeypatch, tmp_pa
     given = []
     monkeypatch.setattr(export, "export", lambda runs, *_: given.extend(runs) or tmp_path)
     assert cli.main(["export", "isbi2012", "--to", str(tmp_path / "test.tif")]) == 0
-    assert [run.experiment.fold for run in given] == [1, 2, 3, 4, 5]
+    assert [run.experiment.seed for run in given] == [0, 1, 2]
     assert all(run.weights_path.exists() for run in given)
     given.clear()
     assert cli.main(["export", "phc-u373", "--to", str(tmp_path)]) == 0

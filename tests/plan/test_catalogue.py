@@ -25,8 +25,6 @@ def test_every_record_belongs_to_the_plan():
 
 
 def test_the_weights_that_are_kept_are_those_that_the_plan_says():
-    kept = catalogue.kept_runs()
-    assert sum(len(PLAN[name]) for name in catalogue.HEADLINE) == 9 and len(kept) == 11
     for path in records.PUBLISHED.glob("*.json"):
         record = records.read(path)
         wanted = any(record.experiment in purpose.kept for purpose in purposes.purposes())
