@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 
@@ -43,6 +44,11 @@ class Progress(tqdm):
     def __str__(self) -> str:
         # tqdm pads the rate, and the unit is " step", so that it reads "5.00 step/s" and "2.00 s/step"
         return super().__str__().replace(",  ", ", ").replace("s/ ", " s/")
+
+    def refresh(self, nolock: bool = False, lock_args: tuple | None = None) -> bool | None:
+        # tqdm's own keeps its lock when the report raises, such as at Ctrl-C, and every other thread waits for ever
+        with contextlib.nullcontext() if nolock else self.get_lock():
+            return super().refresh(nolock=True)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool | None:
         if self.live:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+import threading
 
 import pytest
 
@@ -82,6 +83,23 @@ def test_what_stops_the_work_passes_through_and_what_was_done_is_told(error):
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+def test_after_a_report_that_raises_another_thread_goes_on(monkeypatch):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+
+    def stop(line: str) -> None:
+        raise KeyboardInterrupt
+
+    bar = Progress(2, "step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        bar.update()
+    bar.report = lambda line: None  # it speaks again when it is collected
+    lines: list[str] = []
+    thread = threading.Thread(target=count, args=(lines.append, 2), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert lines[-1].startswith("step 2/2")
 
 
 def test_print_means_a_live_line_in_a_terminal_and_plain_lines_elsewhere(monkeypatch, capsys):

@@ -471,7 +471,7 @@ def test_near_the_edge_only_masked_pixels_are_trained_on():
 # --- from an experiment to its record ---
 
 
-def test_a_training_is_recorded_once_and_then_read(cache, monkeypatch):
+def test_a_training_is_recorded_once_and_then_read(cache, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "load", lambda name, folder=None: tiny(name))
     lines: list[str] = []
     record = train.obtain(SMALL, "cpu", lines.append)
@@ -485,6 +485,11 @@ def test_a_training_is_recorded_once_and_then_read(cache, monkeypatch):
 
     monkeypatch.setattr(train, "train", None)  # from here on nothing can be trained
     assert train.obtain(SMALL) == record
+
+    published = records.write(record, tmp_path / "published").parent  # a record without its weights, which comes first
+    monkeypatch.setattr(records, "PUBLISHED", published)
+    assert train.obtain(SMALL).path.parent == published
+    assert train.obtain(SMALL, weights=True) == record and train.obtain(SMALL, weights=True).path == record.path
 
     # The scores are those of the stored half-precision weights.
     probability = predict(train.network(record), tiny().images[2], tile=covering_tile(64))[None, 1]
