@@ -12,7 +12,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from reprolib.claims import table1, table2, verdict, withdrawn
+from reprolib.claims import primary, table1, table2, verdict, withdrawn
 from reprolib.claims.claim import ARGUED, Claim, Verdict, not_run_yet
 from reprolib.claims.orderings import Pairs, pairs
 from reprolib.errors import NotRecorded
@@ -26,8 +26,8 @@ from reprolib.runs import records
 
 def claims() -> list[Claim]:
     """All of them, in the order of the chapters."""
-    first_edition = [*ancestors(), *ablations(), few_images()]
-    return [*em(), rotations(), *cells(), *map(withdrawn.current, first_edition)]
+    first_edition, judged = [*ancestors(), *ablations(), few_images()], primary.published_verdicts()
+    return [*em(), rotations(), *cells(), *(withdrawn.current(row, judged) for row in first_edition)]
 
 
 def em() -> list[Claim]:

@@ -8,8 +8,9 @@ no longer count: a primary claim of the protocol takes the place of a row once i
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
-from reprolib.claims import primary, verdict
+from reprolib.claims import verdict
 from reprolib.claims.claim import Claim, Verdict
 from reprolib.evaluation.metric import METRICS
 from reprolib.plan.recipes import Primary, primary_claims
@@ -34,12 +35,16 @@ DECIDED_BY = {
 }
 
 
-def current(row: Claim) -> Claim:
-    """What counts now in place of a row of the first edition; a row that is not in ``DECIDED_BY`` counts as it is."""
+def current(row: Claim, judged: Mapping[str, verdict.Judgement]) -> Claim:
+    """What counts now in place of a row of the first edition; a row that is not in ``DECIDED_BY`` counts as it is.
+
+    Args:
+        judged: `primary.published_verdicts`.
+    """
     if row.key not in DECIDED_BY or row.verdict is Verdict.NOT_RUN_YET:
         return row
     name = DECIDED_BY[row.key]
-    judgement = primary.published_verdicts().get(name)
+    judgement = judged.get(name)
     if judgement:
         return decided(row, next(claim for claim in primary_claims() if claim.claim == name), judgement)
     waits = "its runs are not all recorded yet" if name else "no run of the protocol decides it"

@@ -24,8 +24,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import yaml
-from bs4 import BeautifulSoup
-from PIL import Image
 
 from reprolib import data
 from reprolib.asides import folder_under_way, remove_dead
@@ -35,7 +33,7 @@ from reprolib.files import write_text
 from reprolib.plan import purposes
 from reprolib.printing import markdown, plain
 from reprolib.progress import duration
-from reprolib.site import alive, status
+from reprolib.site import alive, status, tidy
 from reprolib.site.chapters import BOOK, Execution, chapters, code_hash, needs, parameters, read, run, strip
 from reprolib.site.child import COMMAND, tied
 from reprolib.site.status import Shown
@@ -51,21 +49,6 @@ environment by itself, which takes some minutes. On Colab, put this into a cell 
 import sys; sys.path.insert(0, "project")
 ```
 """
-# What a page may load: its own files, from where it lies itself. The theme has scripts and styles in the page; the page
-# "Try it" computes in WebAssembly, in a worker.
-POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-    )
-)
-HEAVY = 150_000  # bytes of a picture, beyond which 256 colours must do: half as many bytes, no difference to the eye
 PUBLISHED = "published.json"  # in book/: the executions whose outputs the committed notebooks hold
 RECORD = "record.json"  # beside executed chapters: their executions
 
@@ -264,37 +247,12 @@ def build_site(source: Path = BUILD / "source", folder: Path = ROOT) -> Path:
             if not written.is_file() or written.stat().st_size == 0:
                 raise Failed(f"jupyter-book built no page {page}.html:\n{built.stdout.strip()}")
         for page in [*html.glob("*.html"), *html.glob("book/*.html")]:
-            write_text(page, tidy(page.read_text(encoding="utf-8")))
+            write_text(page, tidy.tidy(page.read_text(encoding="utf-8")))
         for picture in html.glob("_images/*.png"):
-            if picture.stat().st_size > HEAVY:
-                lighten(picture)
+            if picture.stat().st_size > tidy.HEAVY:
+                tidy.lighten(picture)
         swap(html, site)
     return site / "index.html"
-
-
-def lighten(picture: Path) -> None:
-    """Reduce a picture's colours to 256."""
-    with Image.open(picture) as opened:
-        few = opened.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, kmeans=4, dither=Image.Dither.NONE)
-    few.save(picture, optimize=True)
-
-
-def tidy(html: str) -> str:
-    """A built page without what its builder does wrong, and with the policy on what it may load."""
-    page = BeautifulSoup(html, "html.parser")
-    if page.head:
-        first = page.head.find("meta", charset=True)
-        policy = page.new_tag("meta", attrs={"http-equiv": "Content-Security-Policy", "content": POLICY})
-        first.insert_after(policy) if first else page.head.insert(0, policy)
-    for script in page.select('script[src*="fontawesome"]'):
-        script.decompose()  # the theme's icons come as fonts and, once more, as 1.5 MB of script
-    for early in page.select('link[rel="preload"][href*="fa-brands"]'):
-        early.decompose()  # the logos of companies, loaded before it is known whether the page shows one
-    for citations in page.select("div.citation-list"):
-        del citations["role"]  # the bibliography is called a list, but its entries are no list items
-        for text in citations.find_all(string=lambda text: ", and others. " in text):
-            text.replace_with(text.replace(", and others. ", " et al. "))
-    return str(page)
 
 
 def _write_records(path: Path, records: Mapping[str, Execution]) -> None:

@@ -29,7 +29,7 @@ def test_no_verdict_rests_on_runs_of_the_first_edition_that_were_not_done(monkey
     monkeypatch.setattr(primary, "published_verdicts", dict)
     counted = {row.key for row in listing.claims() if row.verdict in (*GOOD, *BAD, Verdict.PARTLY)}
     assert not counted & set(withdrawn.DECIDED_BY)
-    row = withdrawn.current(ROW)
+    row = withdrawn.current(ROW, {})
     assert row.verdict is Verdict.NOT_DECIDED and "withdrawn" in row.ours[0]
     assert '"not reproduced"' in row.protocol and "not all recorded" in row.protocol
 
@@ -43,18 +43,16 @@ def test_no_verdict_rests_on_runs_of_the_first_edition_that_were_not_done(monkey
         ([0.3, -0.2, 0.1, -0.3, 0.2], Verdict.INCONCLUSIVE),
     ],
 )
-def test_a_published_primary_claim_takes_the_place_of_the_row(monkeypatch, gains, word):
-    monkeypatch.setattr(primary, "published_verdicts", lambda: judged(gains))
-    row = withdrawn.current(ROW)
+def test_a_published_primary_claim_takes_the_place_of_the_row(gains, word):
+    row = withdrawn.current(ROW, judged(gains))
     assert row.verdict is word and row.claim == ROW.claim and row.paper == ROW.paper
     assert row.ours[0].startswith("V_Rand, gain ") and "5 choices" in row.ours[0]
     assert "2 EM slices" in row.protocol and "within ±0.01;" in row.protocol
 
 
-def test_a_row_without_runs_and_a_row_of_another_kind_stay_as_they_are(monkeypatch):
-    monkeypatch.setattr(primary, "published_verdicts", dict)
+def test_a_row_without_runs_and_a_row_of_another_kind_stay_as_they_are():
     for row in (dataclasses.replace(ROW, verdict=Verdict.NOT_RUN_YET), dataclasses.replace(ROW, key="layers")):
-        assert withdrawn.current(row) is row
+        assert withdrawn.current(row, {}) is row
 
 
 def test_pages_show_a_primary_claim_when_its_purposes_are_published(monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from reprolib import cli, files
 from reprolib.claims import listing
 from reprolib.claims.claim import Verdict
-from reprolib.plan import catalogue, purposes
+from reprolib.plan import purposes, recipes
 from reprolib.runs import records
 from reprolib.site import chapters
 
@@ -66,7 +66,7 @@ def test_the_readme_shows_the_recorded_results(capsys):
 def test_the_em_chapter_fails_when_its_weights_were_changed(tmp_path, monkeypatch):
     runs = tmp_path / "runs"
     shutil.copytree(records.PUBLISHED, runs)
-    weights = runs / f"{catalogue.em(5).name}.safetensors"
+    weights = runs / f"{recipes.em_fold(5).name}.safetensors"
     content = bytearray(weights.read_bytes())
     content[len(content) // 2] ^= 1
     weights.write_bytes(content)

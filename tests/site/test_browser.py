@@ -37,6 +37,23 @@ def local(url: str, address: str) -> bool:
     return url.startswith((address, "data:", "blob:"))
 
 
+def test_a_script_that_the_page_was_not_built_with_does_not_run(browser, address):
+    with opened(browser) as (page, wrong):
+        for name in ("book/index.html", "book/try.html"):
+            foreign = "<script>window.foreign = 1</script><button id='foreign' onclick='window.foreign = 2'>x</button>"
+
+            def altered(route, foreign=foreign):
+                answer = route.fetch()
+                route.fulfill(response=answer, body=answer.text().replace("</main>", foreign + "</main>"))
+
+            page.route(f"**/{name}", altered)
+            show(page, address + name)
+            page.locator("#foreign").dispatch_event("click")
+            assert page.evaluate("window.foreign") is None and len(wrong) == 2
+            assert all("Content Security Policy" in message for message in wrong)
+            wrong.clear()
+
+
 def test_every_internal_link_and_anchor_leads_somewhere(browser, address, names):
     ids, links = {}, []
     with opened(browser) as (page, _):

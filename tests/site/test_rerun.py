@@ -36,8 +36,8 @@ SMALL = {
         "jupyter lab": "jupyter nbconvert --to script --stdout",  # opens the file, and no browser
     },
     "The data": {"data fetch": "data fetch --help"},
-    "Another fold": {},
-    "More steps": {"-p steps 6000": "-p steps 2 -p width 2"},
+    "Another part of the data": {},
+    "More steps": {"-p steps 24000": "-p steps 2 -p width 2"},
     "Several seeds": {"width=16": f"{TINY} width=2", "tile=380": "tile=188"},
     "The paper's optimiser": {"width=16": f"{TINY} width=2", "tile=380": "tile=188"},
     "The paper's width": {"train": f"train {TINY}", "tile=572": "tile=188"},
@@ -119,7 +119,7 @@ def test_the_book_is_cloned_and_its_tools_are_found(shell):
     ("name", "written"),
     [
         ("A chapter with other parameters", ["06_training.out.ipynb", "out.ipynb"]),
-        ("Another fold", ["07_em.out.ipynb"]),
+        ("Another part of the data", ["09_hela.out.ipynb"]),
         pytest.param("More steps", ["07_em.out.ipynb"], marks=pytest.mark.realdata("isbi2012")),
     ],
 )

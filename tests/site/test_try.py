@@ -16,7 +16,7 @@ from reprolib.own.predict import cell_settings, find_cells
 from reprolib.plan import recipes
 from reprolib.resample import resample_image, resize_planes
 from reprolib.runs import records
-from reprolib.site import alive, build
+from reprolib.site import alive
 from reprolib.tiling import predict
 from reprolib.train import build as build_network
 from reprolib.train import network as trained
@@ -128,10 +128,3 @@ def test_weights_that_are_not_in_half_precision_are_not_narrowed():
 def test_without_npm_the_page_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(alive.shutil, "which", lambda *_, **__: None)
     assert "without npm" in alive.write_runtime(tmp_path) and not list(tmp_path.iterdir())
-
-
-def test_every_page_has_a_policy_on_what_it_may_load(site):
-    for path in site.glob("book/*.html"):
-        assert f'content="{build.POLICY}" http-equiv="Content-Security-Policy"' in path.read_text(encoding="utf-8"), (
-            path
-        )
