@@ -21,6 +21,7 @@ POLICY = (
     "base-uri 'none'",
     "form-action 'self'",
 )
+CLICKS = ("toggleFullScreen()", "window.print()")  # of the theme's buttons; the search reads all pages, with theirs
 RUN = (None, "", "text/javascript", "module")  # types of scripts that a browser runs; others hold data
 HEAVY = 150_000  # bytes of a picture, beyond which 256 colours must do: half as many bytes, no difference to the eye
 
@@ -54,7 +55,7 @@ def policy(page: BeautifulSoup) -> str:
     """`POLICY`, and the hashes of the scripts that stand in a page itself and of what its buttons do when clicked."""
     scripts = [one.string or "" for one in page.find_all("script", src=False) if one.get("type") in RUN]
     clicks = [one["onclick"] for one in page.find_all(onclick=True)]
-    digests = (hashlib.sha256(text.encode()).digest() for text in {*scripts, *clicks})
+    digests = (hashlib.sha256(text.encode()).digest() for text in {*scripts, *clicks, *CLICKS})
     hashes = sorted(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-    clicked = ["'unsafe-hashes'"] if clicks else []
-    return "; ".join(" ".join([rule, *clicked, *hashes]) if rule.startswith("script-src") else rule for rule in POLICY)
+    named = ["'unsafe-hashes'", *hashes]  # of clicks too
+    return "; ".join(" ".join([rule, *named]) if rule.startswith("script-src") else rule for rule in POLICY)
