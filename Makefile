@@ -6,10 +6,11 @@
 # The environment is made in .venv, once, and again when pyproject.toml, constraints.txt or requirements.lock change.
 # On x86-64 Linux with Python 3.11 every package is checked against its hash in requirements.lock; elsewhere, or with
 # LOCK= (a torch without CUDA, say), the versions of constraints.txt are installed.
-# Variables: PYTHON (an interpreter, 3.11 or newer), VENV (the environment's folder), LOCK.
+# Variables: PYTHON (an interpreter, 3.11 or newer), VENV (the environment's folder), LOCK, SPREAD (of tests over processes).
 
 VENV ?= .venv
 LOCK ?= requirements.lock
+SPREAD ?= -n logical --maxprocesses 4
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; exit; }; done; echo python3)
 
@@ -61,8 +62,8 @@ pdf: env
 
 test: env
 	@status=0; \
-	$(RUN) -m pytest tests || status=1; \
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(RUN) -m pytest --nbval book || status=1; \
+	$(RUN) -m pytest $(SPREAD) --dist worksteal tests || status=1; \
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(RUN) -m pytest $(SPREAD) --dist loadfile --nbval book || status=1; \
 	exit $$status
 
 publish: env

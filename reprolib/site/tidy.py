@@ -44,10 +44,9 @@ def tidy(html: str) -> str:
         del citations["role"]  # the bibliography is called a list, but its entries are no list items
         for text in citations.find_all(string=lambda text: ", and others. " in text):
             text.replace_with(text.replace(", and others. ", " et al. "))
-    if page.head:
-        first = page.head.find("meta", charset=True)
-        meta = page.new_tag("meta", attrs={"http-equiv": "Content-Security-Policy", "content": policy(page)})
-        first.insert_after(meta) if first else page.head.insert(0, meta)
+    meta = page.new_tag("meta", attrs={"http-equiv": "Content-Security-Policy", "content": policy(page)})
+    first = page.find("meta", charset=True)
+    first.insert_after(meta) if first else (page.head or page).insert(0, meta)
     return str(page)
 
 
