@@ -19,7 +19,9 @@ from matplotlib.colors import Normalize, to_rgb, to_rgba
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 from scipy import ndimage
+from skimage.color import rgb2lab
 from skimage.measure import find_contours
+from skimage.segmentation import expand_labels
 
 from reprolib.errors import InputError
 from reprolib.evaluation.ctc import CellScore
@@ -35,6 +37,7 @@ OKABE_ITO = {
     "vermillion": "#D55E00",
     "purple": "#CC79A7",
 }
+APART = 40.0  # in CIELAB: neighbours whose colours are nearer than this would be taken for one
 TRUTH = OKABE_ITO["yellow"]  # outlines of the truth, as in Fig. 4 of the paper
 RESULT = OKABE_ITO["sky blue"]  # a result's mask or outline (Fig. 4: cyan)
 # What a pixel was wrong about; the last six are the kinds of the warping error (reprolib.evaluation.loops.KINDS).
@@ -123,7 +126,7 @@ def outline(
         seed: of the colours.
     """
     check_instances(instances)
-    table = _colour_table(int(instances.max()), seed)
+    table = _colour_table(instances, seed)
     lines, colours = [], []
     for label, box in enumerate(ndimage.find_objects(instances), start=1):
         if box is None:
@@ -140,10 +143,10 @@ def outline(
 def instance_colours(instances: np.ndarray, seed: int = 0) -> np.ndarray:
     """A random colour per instance (Fig. 3b, 4): (H, W) labels -> (H, W, 4) float32 in [0, 1].
 
-    The background is transparent. Labels that follow each other get different colours, shaded at random.
+    The background is transparent. Instances that touch, or nearly so, get colours that are told apart.
     """
     check_instances(instances)
-    return _colour_table(int(instances.max()), seed)[instances]
+    return _colour_table(instances, seed)[instances]
 
 
 def cell_scores(axis: Axes, gold: np.ndarray, cells: Sequence[CellScore], width: float = 1.6) -> ScalarMappable:
@@ -223,17 +226,33 @@ def legend(axis: Axes, colours: Mapping[str, str], **where) -> Artist:
     return axis.legend(handles=patches, **where)
 
 
-def _colour_table(count: int, seed: int) -> np.ndarray:
-    """(count + 1, 4) float32 RGBA: row 0 transparent, then Okabe-Ito colours in random order and shade."""
-    generator = np.random.default_rng(seed)
+def _colour_table(instances: np.ndarray, seed: int) -> np.ndarray:
+    """(labels + 1, 4) float32 RGBA: row 0 transparent, then Okabe-Ito colours, their order and shade at random."""
+    generator, count = np.random.default_rng(seed), int(instances.max())
     basic = np.array([to_rgb(c) for name, c in OKABE_ITO.items() if name != "black"])
     basic = basic[generator.permutation(len(basic))]
+    shade = generator.uniform(-0.35, 0.35, (count, 1, 1))  # towards black, towards white
+    shaded = np.where(shade < 0, basic * (1 + shade), basic + shade * (1 - basic))
+    looks, chosen = rgb2lab(shaded), np.arange(count) % len(basic)
+    for label, before in _neighbours(instances).items():
+        known = np.array([looks[other - 1, chosen[other - 1]] for other in before])
+        apart = np.linalg.norm(looks[label - 1][:, None] - known, axis=-1).min(axis=1)
+        if apart[chosen[label - 1]] < APART:
+            chosen[label - 1] = apart.argmax()
     table = np.zeros((count + 1, 4), np.float32)
-    shade = generator.uniform(-0.35, 0.35, (count, 1))  # towards black, towards white
-    colour = basic[np.arange(count) % len(basic)]
-    table[1:, :3] = np.where(shade < 0, colour * (1 + shade), colour + shade * (1 - colour))
-    table[1:, 3] = 1
+    table[1:, :3], table[1:, 3] = shaded[np.arange(count), chosen], 1
     return table
+
+
+def _neighbours(instances: np.ndarray) -> dict[int, list[int]]:
+    """Of each label, ascending, the smaller ones whose instances are at most about 4 px away, if there are any."""
+    wide = expand_labels(instances, 2)
+    sides = ((wide[:-1], wide[1:]), (wide[:, :-1], wide[:, 1:]))
+    pairs = np.concatenate([np.stack((a, b), axis=-1)[(a != b) & (a > 0) & (b > 0)] for a, b in sides])
+    found: dict[int, list[int]] = {}
+    for low, high in np.unique(np.sort(pairs, axis=1), axis=0).tolist():
+        found.setdefault(high, []).append(low)
+    return dict(sorted(found.items()))
 
 
 def _check_image(image: np.ndarray) -> None:

@@ -9,6 +9,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from skimage.color import rgb2lab
 
 from reprolib.evaluation import ctc
 from reprolib.evaluation.loops import KINDS
@@ -64,6 +65,16 @@ def test_every_instance_has_one_colour_and_the_background_none():
     assert len(first) == len(second) == 1
     assert not np.array_equal(first, second)
     assert np.array_equal(colours, figures.instance_colours(TWO, seed=1))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_neighbours_are_told_apart_by_their_colours(seed):
+    """A chessboard of 10 x 10 squares of 8 px, 2 px apart: the colours beside each other, by brute force."""
+    labels = np.random.default_rng(seed).permutation(100).reshape(10, 10) + 1
+    board = np.pad(np.kron(labels, np.pad(np.ones((8, 8), int), (0, 2))), 1)
+    looks = rgb2lab(figures.instance_colours(board, seed)[5:100:10, 5:100:10, :3])
+    across, down = (np.linalg.norm(np.diff(looks, axis=axis), axis=-1) for axis in (1, 0))
+    assert min(across.min(), down.min()) > 25
 
 
 def test_outlines_without_a_given_colour_bear_the_colours_of_the_filled_instances(axis):
