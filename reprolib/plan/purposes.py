@@ -43,7 +43,7 @@ def purposes() -> tuple[Purpose, ...]:
             0,
             tuple(runs),
             published=True,
-            rotations=name == "EM, headline (Table 1)",
+            rotations=name == catalogue.EM_HEADLINE,
             kept=tuple(run for run in runs if run in kept),
         )
         for name, runs in catalogue.plan().items()

@@ -126,7 +126,7 @@ def outline(
         seed: of the colours.
     """
     check_instances(instances)
-    table = _colour_table(instances, seed)
+    table = _colour_table(instances, seed) if colour is None else None
     lines, colours = [], []
     for label, box in enumerate(ndimage.find_objects(instances), start=1):
         if box is None:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import pytest
 from trainings import SMALL, tiny
@@ -60,9 +60,15 @@ def waiter(**options) -> tuple[Future[Record], threading.Event]:
         if line.startswith(f"waiting: process {os.getpid()} on "):
             said.set()
 
-    pool = ThreadPoolExecutor(1)
-    future = pool.submit(train.train, SMALL, "cpu", report, dataset=tiny(), wait=True, **options)
-    pool.shutdown(wait=False)
+    future: Future[Record] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(train.train(SMALL, "cpu", report, dataset=tiny(), wait=True, **options))
+        except Exception as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()  # one that hangs does not keep the tests from ending
     return future, said
 
 
